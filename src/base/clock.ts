@@ -1,0 +1,23 @@
+// Time as a port: the only place where the program reads a clock or arms a timer.
+// Everything that waits takes a Clock, so that tests and simulations can own the time.
+
+export interface Clock {
+  /** Monotonic milliseconds with fractions. Only differences mean something. */
+  now(): number;
+  /** Milliseconds since the Unix epoch. For tokens and records, never for waiting. */
+  wallNow(): number;
+  /** Calls back once after `ms`. The returned function cancels and may be called at any time, repeatedly. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+/** Longest delay a Node timer takes (2^31 - 1 ms, 24.8 days); a longer one would fire at once. */
+const timerDelayMsMax = 2_147_483_647;
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, Math.min(Math.max(Math.ceil(ms), 0), timerDelayMsMax));
+    return () => clearTimeout(timer);
+  },
+};
