@@ -1,5 +1,5 @@
-// Time as a port: the only place where the program reads a clock or arms a timer.
-// Everything that waits takes a Clock, so that tests and simulations can own the time.
+// Time and chance as a port: the only place where the program reads a clock, arms a timer or rolls a die
+// (secrets excepted: those come from node:crypto). Tests and simulations bring their own.
 
 export interface Clock {
   /** Monotonic milliseconds with fractions. Only differences mean something. */
@@ -8,6 +8,8 @@ export interface Clock {
   wallNow(): number;
   /** Calls back once after `ms`. The returned function cancels and may be called at any time, repeatedly. */
   after(ms: number, callback: () => void): () => void;
+  /** Uniform in [0, 1), for jitter only. */
+  random(): number;
 }
 
 /** Longest delay a Node timer takes (2^31 - 1 ms, 24.8 days); a longer one would fire at once. */
@@ -20,4 +22,5 @@ export const systemClock: Clock = {
     const timer = setTimeout(callback, Math.min(Math.max(Math.ceil(ms), 0), timerDelayMsMax));
     return () => clearTimeout(timer);
   },
+  random: Math.random,
 };

@@ -47,6 +47,7 @@ export function createManualClock(startMs = 0, wallStartMs = Date.UTC(2026, 10, 
       now = until;
       await settle();
     },
+    random: () => 0,
     get armedCount() {
       return timers.size;
     },

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { arrive, schedulerContract, seedLimits } from "../../test/contracts/scheduler.contract.ts";
+import { createManualClock } from "../../test/support/manual-clock.ts";
+import { createMemoryScheduler } from "./memory-scheduler.ts";
+
+schedulerContract("memory", (limits, clock) => createMemoryScheduler(limits, "default", clock));
+
+describe("createMemoryScheduler() under random traffic", () => {
+  const step = fc.record({
+    action: fc.constantFrom("arrive", "send", "end", "abort", "leave", "wait"),
+    pick: fc.nat(50),
+    ms: fc.nat(700),
+  });
+
+  it("never exceeds rate or concurrency, starts no one who left, and returns every ticket once", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 80 }),
+        fc.constantFrom(1, 2, 3),
+        fc.constantFrom(null, 1, 2),
+        async (steps, startsPerSecond, concurrencyMax) => {
+          const clock = createManualClock();
+          const scheduler = createMemoryScheduler(
+            { ...seedLimits, startsPerSecond, concurrencyMax, queueCapacity: 5, abortLingerMs: 0 },
+            "default",
+            clock,
+          );
+          const calls: {
+            arrival: ReturnType<typeof arrive>;
+            client: AbortController;
+            left: boolean;
+            isSent: boolean;
+          }[] = [];
+          const sentAt: number[] = [];
+          const held = () => calls.filter(({ arrival }) => arrival.ticket !== null);
+          for (const { action, pick, ms } of steps) {
+            const holders = held();
+            const holder = holders[pick % Math.max(1, holders.length)];
+            if (action === "arrive") {
+              const client = new AbortController();
+              calls.push({
+                arrival: arrive(scheduler, `u${pick % 4}`, client.signal),
+                client,
+                left: false,
+                isSent: false,
+              });
+            } else if (action === "wait") {
+              await clock.advance(ms);
+            } else if (action === "leave") {
+              const waiting = calls.filter(({ arrival }) => !arrival.ticket && !arrival.refusal);
+              const quitter = waiting[pick % Math.max(1, waiting.length)];
+              if (quitter) {
+                quitter.left = true;
+                quitter.client.abort();
+              }
+            } else if (holder && action === "send" && !holder.isSent) {
+              holder.isSent = true;
+              holder.arrival.ticket?.markSent();
+              sentAt.push(clock.now());
+            } else if (holder && (action === "end" || action === "abort")) {
+              holder.arrival.ticket?.release(action === "end" ? "ended" : "aborted");
+              holder.arrival.ticket = null;
+              holder.arrival.refusal = "client_gone";
+            }
+            await clock.advance(0);
+            const { running, waiting } = scheduler.snapshot();
+            assert.equal(running.length, held().length, "every ticket is held by exactly one call");
+            assert.ok(running.length <= (concurrencyMax ?? Number.POSITIVE_INFINITY));
+            assert.ok(waiting.length <= 5);
+            assert.ok(calls.every(({ left, arrival }) => !(left && arrival.ticket)));
+          }
+          for (let index = startsPerSecond; index < sentAt.length; index++) {
+            const spanMs = (sentAt[index] as number) - (sentAt[index - startsPerSecond] as number);
+            assert.ok(spanMs >= 1_020, `${startsPerSecond + 1} sends within ${spanMs} ms`);
+          }
+          for (const { arrival } of held()) arrival.ticket?.release("ended");
+          await clock.advance(20_000);
+          for (const { arrival } of held()) arrival.ticket?.release("ended");
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});

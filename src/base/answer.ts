@@ -1,0 +1,44 @@
+// The upstream's answer, as the upstream stage hands it over and the relay stage reads it.
+// Only good answers become an Answer: whatever means "no" was thrown as a Refusal before.
+
+import type { Refusal } from "./refusal.ts";
+
+export type Answer = WholeAnswer | StreamedAnswer;
+
+interface AnswerHead {
+  readonly status: number;
+  readonly contentType: string;
+  /** The upstream's own id of this call, printable and at most 128 characters, or null. */
+  readonly upstreamRequestId: string | null;
+}
+
+export interface WholeAnswer extends AnswerHead {
+  readonly kind: "whole";
+  readonly body: Buffer;
+}
+
+export interface StreamedAnswer extends AnswerHead {
+  readonly kind: "stream";
+  /** Starts the flow. Called once; chunks that came early are handed over within this call. */
+  consume(sink: AnswerSink): void;
+  /** Backpressure towards the upstream's socket. */
+  pause(): void;
+  resume(): void;
+  /** Closes the upstream's connection now. Harmless after the end. */
+  abort(): void;
+}
+
+/** Where a streamed answer goes. After `onEnd` or `onError`, which come once, nothing follows. */
+export interface AnswerSink {
+  onData(chunk: Buffer): void;
+  onEnd(): void;
+  onError(refusal: Refusal): void;
+}
+
+/** Tokens as the upstream reported them; never estimated here. */
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly cachedTokens: number;
+  readonly reasoningTokens: number;
+}
