@@ -3,7 +3,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import type { Principal } from "../base/principal.ts";
-import { Refusal } from "../base/refusal.ts";
+import { Refusal, refusalOf } from "../base/refusal.ts";
 import type { AdmissionLimits, AdmissionRequest, Scheduler, SchedulerSnapshot, Ticket } from "./scheduler.ts";
 import { createWaitList } from "./wait-list.ts";
 import { createWindowLog, toWindowLimits } from "./window-log.ts";
@@ -42,7 +42,7 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
   let cancelAlarm = () => {};
 
   async function admit(principal: Principal, request: AdmissionRequest, signal: AbortSignal): Promise<Ticket> {
-    if (signal.aborted) throw new Refusal("client_gone");
+    if (signal.aborted) throw refusalOf(signal);
     if (isClosed) throw new Refusal("shutting_down");
     const now = clock.now();
     const position = queue.size;
@@ -76,7 +76,7 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
         () => new Refusal("queue_timeout", { limit: timeoutMs, elapsedMs, retryAfterMs: adviseRetry(clock.now()) }),
       );
     });
-    const leave = () => giveUp(() => new Refusal("client_gone"));
+    const leave = () => giveUp(() => refusalOf(signal));
     signal.addEventListener("abort", leave, { once: true });
     scheduleNext(now);
 

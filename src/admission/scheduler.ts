@@ -9,7 +9,7 @@ import type { Principal } from "../base/principal.ts";
 export interface Scheduler {
   /**
    * Resolves when the call may be sent; whoever holds the ticket must release it.
-   * Rejects with a Refusal: `queue_full`, `queue_timeout`, `client_gone` (the signal) or `shutting_down`.
+   * Rejects with a Refusal: `queue_full`, `queue_timeout`, `shutting_down`, or what the signal was aborted with.
    * A call that was refused or whose signal fired is never started.
    */
   admit(principal: Principal, request: AdmissionRequest, signal: AbortSignal): Promise<Ticket>;

@@ -14,6 +14,8 @@ interface AnswerHead {
 
 export interface WholeAnswer extends AnswerHead {
   readonly kind: "whole";
+  /** The body as parsed JSON. */
+  readonly parsed: unknown;
   readonly body: Buffer;
 }
 
@@ -24,8 +26,15 @@ export interface StreamedAnswer extends AnswerHead {
   /** Backpressure towards the upstream's socket. */
   pause(): void;
   resume(): void;
+  /**
+   * No more is needed. The upstream may end by itself, for a moment, so that its connection can be used again.
+   * Resolves at its end, whichever way it comes.
+   */
+  discard(): Promise<void>;
   /** Closes the upstream's connection now. Harmless after the end. */
   abort(): void;
+  /** What an error object among the events means. */
+  judge(error: object): Refusal;
 }
 
 /** Where a streamed answer goes. After `onEnd` or `onError`, which come once, nothing follows. */

@@ -140,4 +140,9 @@ export function toRefusal(error: unknown): Refusal {
   return error instanceof Refusal ? error : new Refusal("internal_error", {}, error);
 }
 
+/** Why a call was given up: whoever aborts a call's signal says so with a refusal. Default: its client left. */
+export function refusalOf(signal: AbortSignal): Refusal {
+  return signal.reason instanceof Refusal ? signal.reason : new Refusal("client_gone");
+}
+
 export const refusalReasons = Object.keys(rules) as RefusalReason[];

@@ -75,7 +75,7 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
       await startCall(scheduler, clock);
       const third = arrive(scheduler);
       await clock.advance(1_019);
-      assert.equal(third.ticket, null);
+      assert.equal(scheduler.snapshot().waiting.length, 1);
       await clock.advance(1);
       assert.equal(third.ticket?.waitedMs, 1_020);
     });

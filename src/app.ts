@@ -1,0 +1,154 @@
+// Builds everything and wires it up: the only file that chooses implementations. What it is made of lives elsewhere.
+
+import { createMemoryScheduler } from "./admission/memory-scheduler.ts";
+import type { SchedulerSnapshot } from "./admission/scheduler.ts";
+import { createByteBudget } from "./base/byte-budget.ts";
+import type { Clock } from "./base/clock.ts";
+import { createCallRegistry } from "./call-registry.ts";
+import type { Settings } from "./config/settings.ts";
+import { type Stages, serveCall } from "./gateway.ts";
+import { createAddressBook } from "./http/client-address.ts";
+import { createLoginRoute } from "./http/login-route.ts";
+import { createMetricsRoute, createReadinessRoute, livenessRoute } from "./http/operations-routes.ts";
+import type { Route, RouteTable } from "./http/routes.ts";
+import { createHttpServer, type HttpSettings } from "./http/server.ts";
+import { createIdentity } from "./identity/identity.ts";
+import { createPasswordChecker } from "./identity/passwords.ts";
+import { createSessionTokens } from "./identity/session-tokens.ts";
+import { createUserDirectory } from "./identity/user-directory.ts";
+import type { CallRecord } from "./ledger/record.ts";
+import { describeCall, type Logger } from "./observe/log.ts";
+import { createMetrics, type Metrics } from "./observe/metrics.ts";
+import { type CallRules, createCallRules } from "./rules.ts";
+import { chatCompletions } from "./surfaces/chat-completions.ts";
+import { createGlmUpstream } from "./upstream/glm-upstream.ts";
+
+export interface App {
+  readonly routes: RouteTable;
+  readonly metrics: Metrics;
+  /** Resolves with the port that it listens on. Rejects when the port can't be had. */
+  start(): Promise<number>;
+  /** Takes what of new settings can change while running (see config's diff); the rest stays. */
+  apply(settings: Settings): void;
+  snapshot(): SchedulerSnapshot;
+  /** Lets what lives end, within the grace period, then closes everything. May be called once. */
+  stop(): Promise<void>;
+  /** Cuts the grace period short. */
+  abort(): void;
+}
+
+/** Request bodies in memory, and unsent bytes of answers: all calls together, and one stream alone. */
+const bodyBytesMax = 256 * 1024 * 1024;
+const unsentBytesMax = 64 * 1024 * 1024;
+const unsentBytesPerStreamMax = 1024 * 1024;
+/** Threads of Node's pool for password hashes: half of its four, so that name resolution has room. */
+const hashingLimits = { runningMax: 2, waitingMax: 32 };
+const callPaths = ["/chat/completions", "/v1/chat/completions", "/api/paas/v4/chat/completions"];
+
+export function createApp(initial: Settings, version: string, log: Logger, clock: Clock): App {
+  let settings = initial;
+  let live = toLive(settings);
+
+  const users = createUserDirectory(settings.auth.users);
+  const sessionTokens = createSessionTokens(settings.auth.jwtSecret, settings.auth.tokenTtlSeconds, clock);
+  const passwords = createPasswordChecker(hashingLimits);
+  const identity = createIdentity({ users, sessionTokens, passwords, clock });
+  const scheduler = createMemoryScheduler(settings.rateLimit, settings.glm.keyName, clock);
+  const { baseUrl, apiKey } = settings.glm;
+  const upstream = createGlmUpstream({ baseUrl, apiKey, product: `glm-proxy/${version}`, clock });
+  const unsentBudget = createByteBudget(unsentBytesMax);
+  const calls = createCallRegistry(clock);
+  const { snapshot } = scheduler;
+  const metrics = createMetrics({ version, snapshot, unsentBytes: () => unsentBudget.used });
+  const stages: Stages = {
+    calls,
+    identity,
+    scheduler,
+    upstream,
+    relayBounds: { unsentBytesMax: unsentBytesPerStreamMax, unsentBudget },
+    settle,
+    clock,
+    rules: () => live.rules,
+  };
+  const routes = createRoutes();
+  const server = createHttpServer({
+    routes,
+    clock,
+    bodyBudget: createByteBudget(bodyBytesMax),
+    settings: () => live.http,
+    isDraining: () => calls.isDraining,
+    serveCall: (call) => serveCall(call, stages),
+    formatRefusal: chatCompletions.formatRefusal,
+    onFailure: (error, requestId) => log.error({ request_id: requestId, err: error }, "request failed"),
+  });
+
+  function createRoutes(): RouteTable {
+    const login = createLoginRoute(identity, (outcome, requestId, address) => {
+      metrics.countLogin(outcome);
+      log.info({ request_id: requestId, address, outcome }, "login");
+    });
+    const chat: Route = { access: "call", surface: chatCompletions };
+    const readiness = createReadinessRoute(() => calls.isDraining);
+    return new Map<string, Record<string, Route>>([
+      ["/auth/login", { POST: login }],
+      ...callPaths.map((path): [string, Record<string, Route>] => [path, { POST: chat }]),
+      ["/livez", { GET: livenessRoute }],
+      ["/healthz", { GET: livenessRoute }],
+      ["/readyz", { GET: readiness }],
+      ["/metrics", { GET: createMetricsRoute(metrics.contentType, metrics.render) }],
+    ]);
+  }
+
+  /** Where the end of every call comes together. */
+  function settle(record: CallRecord): void {
+    metrics.countCall(record);
+    const fields = describeCall(record);
+    if (record.refusal?.reason === "internal_error") log.error({ ...fields, err: record.refusal.cause }, "call failed");
+    else log.info(fields, `call ${record.outcome}`);
+    if (record.refusal?.reason === "upstream_account") log.error(fields, "the upstream refuses our account or key");
+  }
+
+  function apply(changed: Settings): void {
+    settings = changed;
+    live = toLive(changed);
+    users.replace(changed.auth.users, clock.wallNow());
+    sessionTokens.setLifetime(changed.auth.tokenTtlSeconds);
+    scheduler.configure(changed.rateLimit);
+    log.level = changed.log.level;
+  }
+
+  async function stop(): Promise<void> {
+    await calls.drain(settings.server.shutdownGraceMs);
+    scheduler.close();
+    const closed = server.close();
+    // Whoever still sends half a request does not keep the process alive.
+    const cancel = clock.after(closeMsMax, server.destroy);
+    await closed;
+    cancel();
+    await upstream.close();
+  }
+
+  return {
+    routes,
+    metrics,
+    start: () => server.listen(settings.server.host, settings.server.port),
+    apply,
+    snapshot,
+    stop,
+    abort: calls.abortAll,
+  };
+}
+
+const closeMsMax = 1_000;
+
+/** What is derived from the settings and replaced as a whole when they change. */
+function toLive({ server, glm }: Settings): { rules: CallRules; http: HttpSettings } {
+  return {
+    rules: createCallRules(glm.timeouts, glm.models, glm.aliases),
+    http: {
+      bodyBytesMax: server.bodyBytesMax,
+      writeStallMs: server.writeStallMs,
+      addresses: createAddressBook(server.trustedProxies),
+    },
+  };
+}

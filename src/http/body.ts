@@ -1,0 +1,57 @@
+// Reads a JSON request body within bounds. What is not read here is never in memory.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ByteBudget } from "../base/byte-budget.ts";
+import { Refusal, refusalOf } from "../base/refusal.ts";
+
+export interface BodyBounds {
+  readonly bytesMax: number;
+  /** Shared by all requests; what was taken from it is told to `onTaken`, to be given back when the request ends. */
+  readonly budget: ByteBudget;
+  onTaken(bytes: number): void;
+}
+
+const jsonType = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
+
+/**
+ * Resolves with the whole body. Rejects with `unsupported_media_type`, `body_too_large`, `memory_full`, or what the
+ * signal was aborted with. Answers "expect: 100-continue" just before it reads.
+ */
+export async function readJsonBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  bounds: BodyBounds,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const { headers } = request;
+  if (!jsonType.test(headers["content-type"] ?? "")) throw new Refusal("unsupported_media_type");
+  if ((headers["content-encoding"] ?? "identity") !== "identity") throw new Refusal("unsupported_media_type");
+  if (Number(headers["content-length"] ?? 0) > bounds.bytesMax) throw tooLarge(bounds);
+  if (signal.aborted) throw refusalOf(signal);
+  if (headers.expect !== undefined) response.writeContinue();
+
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const chunks: Buffer[] = [];
+  let byteCount = 0;
+  const onData = (chunk: Buffer) => {
+    byteCount += chunk.length;
+    if (byteCount > bounds.bytesMax) return reject(tooLarge(bounds));
+    if (!bounds.budget.take(chunk.length)) return reject(new Refusal("memory_full", { retryAfterMs: 1_000 }));
+    bounds.onTaken(chunk.length);
+    chunks.push(chunk);
+  };
+  const onEnd = () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, byteCount));
+  const onAbort = () => reject(refusalOf(signal));
+  request.on("data", onData).once("end", onEnd).once("error", onAbort);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await promise;
+  } finally {
+    request.off("data", onData).off("end", onEnd).pause();
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function tooLarge({ bytesMax }: BodyBounds): Refusal {
+  return new Refusal("body_too_large", { limit: bytesMax });
+}

@@ -1,0 +1,53 @@
+// POST /auth/login: a name and a password for a session token.
+
+import { Refusal } from "../base/refusal.ts";
+import type { Identity } from "../identity/identity.ts";
+import type { PublicRoute } from "./routes.ts";
+
+export type LoginOutcome = "granted" | "refused";
+
+const bodyBytesMax = 8_192;
+const usernameCharactersMax = 256;
+const passwordBytesMax = 1_024;
+
+export function createLoginRoute(
+  identity: Identity,
+  onLogin: (outcome: LoginOutcome, requestId: string, address: string) => void,
+): PublicRoute {
+  return {
+    access: "public",
+    because: "it is where a token comes from; guessing is slowed",
+    async handle({ reply, address, readBody }) {
+      try {
+        const { username, password } = parseCredentials(await readBody(bodyBytesMax));
+        const { sessionToken, expiresInSeconds } = await identity.logIn({ username, password, address });
+        onLogin("granted", reply.requestId, address);
+        const body = JSON.stringify({ token: sessionToken, expires_in: expiresInSeconds });
+        reply.send(200, "application/json; charset=utf-8", body);
+      } catch (error) {
+        onLogin("refused", reply.requestId, address);
+        throw error;
+      }
+    },
+  };
+}
+
+function parseCredentials(body: Buffer): { username: string; password: string } {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body.toString("utf8"));
+  } catch {
+    throw new Refusal("invalid_json");
+  }
+  const { username, password } = (parsed ?? {}) as Record<string, unknown>;
+  if (typeof username !== "string" || username === "" || username.length > usernameCharactersMax) {
+    throw new Refusal("invalid_field", {
+      param: "username",
+      detail: `a text of 1 to ${usernameCharactersMax} characters`,
+    });
+  }
+  if (typeof password !== "string" || password === "" || Buffer.byteLength(password) > passwordBytesMax) {
+    throw new Refusal("invalid_field", { param: "password", detail: `a text of 1 to ${passwordBytesMax} bytes` });
+  }
+  return { username, password };
+}

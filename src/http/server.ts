@@ -1,0 +1,206 @@
+// The HTTP server: Node's own, with every bound set, the guard before the routes, and an answer to what the parser
+// refuses. Knows nothing of what the routes do.
+
+import { createServer, type IncomingMessage, maxHeaderSize, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { ByteBudget } from "../base/byte-budget.ts";
+import type { Clock } from "../base/clock.ts";
+import { Refusal, toRefusal } from "../base/refusal.ts";
+import { chooseLanguage } from "../base/refusal-words.ts";
+import type { Call } from "../call.ts";
+import { readJsonBody } from "./body.ts";
+import type { AddressBook } from "./client-address.ts";
+import { guardRequest } from "./guard.ts";
+import { HttpCall } from "./http-call.ts";
+import { createReply, type RefusalFormat, type Reply } from "./reply.ts";
+import { chooseRequestId } from "./request-id.ts";
+import { type CallRoute, findRoute, type PublicRoute, type RouteTable } from "./routes.ts";
+
+export interface HttpServerOptions {
+  readonly routes: RouteTable;
+  readonly clock: Clock;
+  /** Bytes of request bodies that may be in memory, all requests together. */
+  readonly bodyBudget: ByteBudget;
+  /** What the configuration says now. */
+  settings(): HttpSettings;
+  /** While true, answers ask their client to open a new connection next time. */
+  isDraining(): boolean;
+  serveCall(call: Call): Promise<void>;
+  /** Shapes refusals that no route has a say in. */
+  readonly formatRefusal: RefusalFormat;
+  /** Told of failures that are nobody's expected refusal. */
+  onFailure(error: unknown, requestId: string): void;
+}
+
+export interface HttpSettings {
+  readonly bodyBytesMax: number;
+  readonly writeStallMs: number;
+  readonly addresses: AddressBook;
+}
+
+export interface HttpServer {
+  /** Rejects with Node's error when the port can't be had. Resolves with the port. */
+  listen(host: string, port: number): Promise<number>;
+  /** Takes no more connections, and closes the idle ones. Resolves when all are closed. */
+  close(): Promise<void>;
+  /** Destroys every connection. */
+  destroy(): void;
+}
+
+/** Most connections at once; beyond it new ones are dropped before they cost anything. */
+const connectionsMax = 10_000;
+
+export function createHttpServer(options: HttpServerOptions): HttpServer {
+  const { routes, clock, formatRefusal } = options;
+  const server = createServer({
+    // Receiving a request is bounded in time; answering it is bounded by the call's own deadlines.
+    headersTimeout: 10_000,
+    requestTimeout: 30_000,
+    connectionsCheckingInterval: 1_000,
+    // Longer than load balancers keep a connection idle, or they would send into a closing one.
+    keepAliveTimeout: 75_000,
+    maxHeaderSize: Math.min(maxHeaderSize, 16_384),
+    requireHostHeader: false, // the guard asks for it, and answers in our words
+    insecureHTTPParser: false,
+    joinDuplicateHeaders: false,
+    rejectNonStandardBodyWrites: true,
+    highWaterMark: 65_536,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+  });
+  server.maxHeadersCount = 0; // never drop any silently: the guard counts them
+  server.maxRequestsPerSocket = 1_000;
+  server.maxConnections = connectionsMax;
+
+  server.on("request", handle);
+  server.on("checkContinue", handle);
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    openReply(request, response).refuse(new Refusal("expectation_failed"), formatRefusal);
+  });
+  server.on("connect", (_request: IncomingMessage, socket: Socket) => refuseRaw(socket, new Refusal("bad_request")));
+  server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
+    if (error.code === "ECONNRESET" || !socket.writable || hasAnswered(socket)) socket.destroy();
+    else refuseRaw(socket, toParserRefusal(error.code));
+  });
+
+  function handle(request: IncomingMessage, response: ServerResponse): void {
+    const reply = openReply(request, response);
+    try {
+      const path = guardRequest(request);
+      const route = findRoute(routes, path, request.method ?? "");
+      if (route.access === "call") serveCallRoute(route, request, response, reply);
+      else void servePublicRoute(route, request, response, reply);
+    } catch (error) {
+      refuse(reply, error);
+    }
+  }
+
+  function serveCallRoute(
+    { surface }: CallRoute,
+    request: IncomingMessage,
+    response: ServerResponse,
+    reply: Reply,
+  ): void {
+    const { bodyBytesMax, writeStallMs } = options.settings();
+    const { bodyBudget } = options;
+    const call = new HttpCall({ request, response, reply, surface, bodyBytesMax, bodyBudget, writeStallMs });
+    options.serveCall(call).catch((error: unknown) => {
+      options.onFailure(error, reply.requestId);
+      response.destroy();
+    });
+  }
+
+  async function servePublicRoute(
+    route: PublicRoute,
+    request: IncomingMessage,
+    response: ServerResponse,
+    reply: Reply,
+  ): Promise<void> {
+    const { addresses } = options.settings();
+    const client = new AbortController();
+    let takenBytes = 0;
+    response.once("close", () => {
+      options.bodyBudget.give(takenBytes);
+      client.abort(new Refusal("client_gone"));
+    });
+    const readBody = (bytesMax: number) => {
+      const onTaken = (bytes: number) => {
+        takenBytes += bytes;
+      };
+      return readJsonBody(request, response, { bytesMax, budget: options.bodyBudget, onTaken }, client.signal);
+    };
+    try {
+      const address = addresses.findClient(request);
+      await route.handle({ request, reply, address, isNear: addresses.isNear(request), readBody });
+    } catch (error) {
+      refuse(reply, error);
+    }
+  }
+
+  function refuse(reply: Reply, error: unknown): void {
+    const refusal = toRefusal(error);
+    if (refusal.reason === "internal_error") options.onFailure(refusal.cause, reply.requestId);
+    reply.refuse(refusal, formatRefusal);
+  }
+
+  function openReply(request: IncomingMessage, response: ServerResponse): Reply {
+    const requestId = chooseRequestId(request.headers["x-request-id"], clock.wallNow());
+    const language = chooseLanguage(request.headers["accept-language"]);
+    const reply = createReply(request, response, requestId, language, clock);
+    if (options.isDraining()) reply.setHeader("connection", "close");
+    return reply;
+  }
+
+  /** For what never became a request: the parser has no response object then. */
+  function refuseRaw(socket: Socket, refusal: Refusal): void {
+    const requestId = chooseRequestId(undefined, clock.wallNow());
+    const body = formatRefusal(refusal, requestId, "en");
+    socket.end(
+      `HTTP/1.1 ${refusal.status} Refused\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
+        `cache-control: no-store\r\nx-request-id: ${requestId}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      () => socket.destroySoon(),
+    );
+  }
+
+  return {
+    listen: (host, port) => listen(server, host, port),
+    close() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      server.close(() => resolve());
+      server.closeIdleConnections();
+      return promise;
+    },
+    destroy: () => server.closeAllConnections(),
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  server.once("error", reject);
+  server.listen({ host, port }, () => {
+    server.off("error", reject);
+    resolve((server.address() as AddressInfo).port);
+  });
+  return promise;
+}
+
+/** Node keeps the response that is being written on a private field; a half-sent answer must not be followed by ours. */
+function hasAnswered(socket: Socket & { _httpMessage?: { headersSent: boolean } | null }): boolean {
+  return socket._httpMessage?.headersSent === true;
+}
+
+function toParserRefusal(code: string | undefined): Refusal {
+  switch (code) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return new Refusal("request_timeout");
+    case "HPE_HEADER_OVERFLOW":
+      return new Refusal("headers_too_large");
+    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
+      return new Refusal("body_too_large", { limit: 16_384 });
+    case "HPE_INVALID_VERSION":
+      return new Refusal("version_not_supported");
+    default:
+      return new Refusal("bad_request", { detail: "it is not valid HTTP" });
+  }
+}

@@ -1,0 +1,72 @@
+// What is remembered of one call: filled while it lives, settled exactly once when it ends. Times are monotonic
+// milliseconds of the injected clock; null means that the call never came so far.
+
+import type { Usage } from "../base/answer.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Refusal } from "../base/refusal.ts";
+
+export interface CallRecord {
+  readonly callId: string;
+  /** The front door it came through, such as "openai". */
+  readonly surface: string;
+  readonly startedAtWallMs: number;
+  readonly arrivedAt: number;
+  grantedAt: number | null;
+  sentAt: number | null;
+  /** First byte of the answer's body. */
+  firstByteAt: number | null;
+  endedAt: number;
+
+  userId: string | null;
+  /** As the upstream was asked for, aliases resolved. */
+  model: string | null;
+  isStream: boolean;
+  upstreamKey: string | null;
+  queuePosition: number | null;
+  bytesIn: number;
+  bytesOut: number;
+  eventCount: number;
+  upstreamStatus: number | null;
+  upstreamRequestId: string | null;
+  usage: Usage | null;
+  finishReason: string | null;
+  outcome: Outcome;
+  refusal: Refusal | null;
+}
+
+/**
+ * served: the client has a whole answer · refused: a status said no · cut: an answer broke after it had begun ·
+ * cancelled: the client left
+ */
+export type Outcome = "served" | "refused" | "cut" | "cancelled";
+
+/** Takes each record once, when its call has ended. Must not throw. */
+export type Settle = (record: CallRecord) => void;
+
+export function openRecord(callId: string, surface: string, clock: Clock): CallRecord {
+  const arrivedAt = clock.now();
+  return {
+    callId,
+    surface,
+    startedAtWallMs: clock.wallNow(),
+    arrivedAt,
+    grantedAt: null,
+    sentAt: null,
+    firstByteAt: null,
+    endedAt: arrivedAt,
+    userId: null,
+    model: null,
+    isStream: false,
+    upstreamKey: null,
+    queuePosition: null,
+    bytesIn: 0,
+    bytesOut: 0,
+    eventCount: 0,
+    upstreamStatus: null,
+    upstreamRequestId: null,
+    usage: null,
+    finishReason: null,
+    outcome: "refused",
+    refusal: null,
+  };
+}

@@ -1,0 +1,84 @@
+// The log: one structured line per call, JSON in a pipe and short text on a terminal. Never blocks the process: when
+// the reader of standard output stalls, lines are dropped and counted.
+
+import { destination, type Logger, pino } from "pino";
+import type { CallRecord } from "../ledger/record.ts";
+
+export type { Logger } from "pino";
+
+export type LogLevel = "debug" | "info" | "warn";
+
+/** Bytes of lines that may wait for a stalled reader. */
+const waitingBytesMax = 8 * 1024 * 1024;
+
+export function createLog(level: LogLevel, isTerminal: boolean): Logger {
+  const sink = destination({ fd: 1, sync: false, minLength: 0, maxLength: waitingBytesMax });
+  // A closed pipe is the reader's choice, not a reason to end.
+  sink.on("error", () => {});
+  const stream = isTerminal ? { write: (line: string) => void sink.write(formatForTerminal(line)) } : sink;
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
+}
+
+const textCharactersMax = 256;
+
+/** What the log says of one call. Prompts, answers, tokens and addresses are not in it. */
+export function describeCall(record: CallRecord): Record<string, unknown> {
+  const { refusal, usage } = record;
+  return {
+    request_id: record.callId,
+    surface: record.surface,
+    user: record.userId,
+    model: record.model,
+    stream: record.isStream,
+    outcome: record.outcome,
+    ...(refusal && { reason: refusal.reason, status: refusal.status }),
+    ...(refusal?.facts.upstreamCode && { upstream_code: refusal.facts.upstreamCode }),
+    ...(typeof refusal?.cause === "string" && { cause: refusal.cause.slice(0, textCharactersMax) }),
+    ...(refusal?.cause instanceof Error && { cause: describeError(refusal.cause) }),
+    key: record.upstreamKey,
+    upstream_status: record.upstreamStatus,
+    upstream_request_id: record.upstreamRequestId,
+    queue_position: record.queuePosition,
+    queue_wait_ms: span(record.arrivedAt, record.grantedAt),
+    first_byte_ms: span(record.sentAt, record.firstByteAt),
+    upstream_ms: span(record.sentAt, record.sentAt === null ? null : record.endedAt),
+    duration_ms: span(record.arrivedAt, record.endedAt),
+    bytes_in: record.bytesIn,
+    bytes_out: record.bytesOut,
+    events: record.eventCount,
+    finish_reason: record.finishReason,
+    ...(usage && { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens }),
+  };
+}
+
+function span(from: number | null, to: number | null): number | null {
+  return from === null || to === null ? null : Math.round((to - from) * 10) / 10;
+}
+
+function describeError(error: Error & { code?: unknown }): string {
+  return `${error.name}${error.code === undefined ? "" : ` ${String(error.code)}`}: ${error.message}`.slice(
+    0,
+    textCharactersMax,
+  );
+}
+
+/** `12:30:05 info  call served user=ada model=glm-4.5-flash …`. Values are escaped by JSON already. */
+function formatForTerminal(line: string): string {
+  const { time, level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const text = Object.entries(fields)
+    .filter(([, value]) => value !== null && value !== undefined)
+    .map(
+      ([name, value]) =>
+        `${name}=${typeof value === "string" && /^[\w.:/-]+$/.test(value) ? value : JSON.stringify(value)}`,
+    )
+    .join(" ");
+  return `${String(time).slice(11, 19)} ${String(level).padEnd(5)} ${String(msg)} ${text}\n`;
+}

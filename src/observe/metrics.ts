@@ -1,0 +1,138 @@
+// Prometheus metrics. Counted once per call from its record, or read at the scrape; no label names a person, and
+// label values from outside are bounded in number.
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { SchedulerSnapshot } from "../admission/scheduler.ts";
+import type { CallRecord } from "../ledger/record.ts";
+
+export interface Metrics {
+  readonly contentType: string;
+  render(): Promise<string>;
+  countCall(record: CallRecord): void;
+  countLogin(outcome: string): void;
+  countReload(result: "applied" | "rejected"): void;
+}
+
+export interface MetricSources {
+  readonly version: string;
+  snapshot(): SchedulerSnapshot;
+  unsentBytes(): number;
+}
+
+/** Models beyond the first so many are counted as "other": clients may send any name. */
+const modelLabelsMax = 50;
+const waitBuckets = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 10, 30, 60];
+const answerBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 640];
+
+export function createMetrics({ version, snapshot, unsentBytes }: MetricSources): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const knownModels = new Set<string>();
+  collectDefaultMetrics({ register: registry });
+
+  const calls = new Counter({
+    name: "glm_proxy_calls_total",
+    help: "Calls that have ended, by surface, outcome and reason of the refusal",
+    labelNames: ["surface", "outcome", "reason"],
+    registers,
+  });
+  const queueWait = new Histogram({
+    name: "glm_proxy_queue_wait_seconds",
+    help: "Time from arrival to grant, of calls that were started",
+    buckets: waitBuckets,
+    registers,
+  });
+  const firstByte = new Histogram({
+    name: "glm_proxy_time_to_first_byte_seconds",
+    help: "Time from the send to the first byte of the upstream's answer",
+    labelNames: ["model"],
+    buckets: answerBuckets,
+    registers,
+  });
+  const duration = new Histogram({
+    name: "glm_proxy_call_duration_seconds",
+    help: "Time from arrival to the end of the call",
+    labelNames: ["outcome"],
+    buckets: answerBuckets,
+    registers,
+  });
+  const upstreamAnswers = new Counter({
+    name: "glm_proxy_upstream_answers_total",
+    help: "Answers of the upstream, by key, HTTP status and business code; status 0 is none at all",
+    labelNames: ["key", "status", "code"],
+    registers,
+  });
+  const tokens = new Counter({
+    name: "glm_proxy_tokens_total",
+    help: "Tokens as the upstream reported them",
+    labelNames: ["model", "direction"],
+    registers,
+  });
+  const logins = new Counter({ name: "glm_proxy_logins_total", help: "Logins", labelNames: ["outcome"], registers });
+  const reloads = new Counter({
+    name: "glm_proxy_config_reloads_total",
+    help: "Reloads of the configuration",
+    labelNames: ["result"],
+    registers,
+  });
+
+  gauge("glm_proxy_queue_depth", "Calls that wait", () => snapshot().waiting.length);
+  gauge("glm_proxy_queue_capacity", "Calls that may wait", () => snapshot().limits.queueCapacity);
+  gauge("glm_proxy_calls_running", "Calls that run upstream", () => snapshot().running.length);
+  gauge("glm_proxy_unsent_bytes", "Bytes of answers that wait for slow clients", unsentBytes);
+  new Gauge({
+    name: "glm_proxy_build_info",
+    help: "Version of the gateway and of Node",
+    labelNames: ["version", "node"],
+    registers,
+  }).set({ version, node: process.versions.node }, 1);
+
+  function gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+
+  function toModelLabel(model: string): string {
+    if (knownModels.has(model)) return model;
+    if (knownModels.size >= modelLabelsMax) return "other";
+    knownModels.add(model);
+    return model;
+  }
+
+  function countCall(record: CallRecord): void {
+    const { outcome, refusal, sentAt, firstByteAt, grantedAt, usage } = record;
+    calls.inc({ surface: record.surface, outcome, reason: refusal?.reason ?? "" });
+    duration.observe({ outcome }, (record.endedAt - record.arrivedAt) / 1_000);
+    if (grantedAt !== null) queueWait.observe((grantedAt - record.arrivedAt) / 1_000);
+    if (sentAt === null || record.model === null) return;
+    upstreamAnswers.inc({
+      key: record.upstreamKey ?? "",
+      status: String(record.upstreamStatus ?? 0),
+      code: refusal?.facts.upstreamCode ?? "",
+    });
+    // Only models that the upstream answered for get a label of their own.
+    const model =
+      outcome === "served" ? toModelLabel(record.model) : knownModels.has(record.model) ? record.model : "other";
+    if (firstByteAt !== null) firstByte.observe({ model }, (firstByteAt - sentAt) / 1_000);
+    if (usage) {
+      tokens.inc({ model, direction: "prompt" }, usage.promptTokens);
+      tokens.inc({ model, direction: "completion" }, usage.completionTokens);
+      tokens.inc({ model, direction: "cached" }, usage.cachedTokens);
+      tokens.inc({ model, direction: "reasoning" }, usage.reasoningTokens);
+    }
+  }
+
+  return {
+    contentType: registry.contentType,
+    render: () => registry.metrics(),
+    countCall,
+    countLogin: (outcome) => logins.inc({ outcome }),
+    countReload: (result) => reloads.inc({ result }),
+  };
+}

@@ -1,0 +1,18 @@
+// The relay's view of a client: where an answer goes. Implemented by the HTTP side.
+
+import type { StreamedAnswer, WholeAnswer } from "../base/answer.ts";
+
+export interface Client {
+  /** Sends head and body. Resolves when the operating system has it all. */
+  sendWhole(answer: WholeAnswer): Promise<void>;
+  /** Sends the head, at once. */
+  openStream(answer: StreamedAnswer): void;
+  /** False: the client is behind, `onDrained` will be called when it has caught up. */
+  write(bytes: Buffer): boolean;
+  /** Bytes written and not yet taken by the client's connection. */
+  readonly unsentBytes: number;
+  /** Replaces the callback for the moment at which nothing is unsent any more. */
+  onDrained(callback: () => void): void;
+  /** Ends the stream. Resolves when the operating system has it all. */
+  endStream(): Promise<void>;
+}

@@ -1,0 +1,128 @@
+// Brings an answer to the client: bytes unchanged and in order, whole events only. Reads the upstream as fast as a
+// bounded buffer allows, so that a slow client does not hold the scarce upstream, and pauses the upstream beyond it.
+//
+//   upstream ──▶ scanner ──▶ client's buffer (≤ unsentBytesMax, all together ≤ budget) ──▶ client
+//      ◀── pause ── beyond the bound            resume, when all of it is sent ──▶
+
+import type { Answer, StreamedAnswer, Usage } from "../base/answer.ts";
+import type { ByteBudget } from "../base/byte-budget.ts";
+import { Refusal, refusalOf } from "../base/refusal.ts";
+import { createSseScanner } from "../base/sse-scanner.ts";
+import { parseUsage } from "../base/usage.ts";
+import type { Client } from "./client.ts";
+
+/** What the answer said of itself. Filled while it is relayed, so that a cut one leaves what it had. */
+export interface Relayed {
+  usage: Usage | null;
+  finishReason: string | null;
+  /** Events of a stream; 0 for a whole answer. */
+  eventCount: number;
+  bytesOut: number;
+}
+
+export interface RelayBounds {
+  /** Bytes that one stream may have unsent before its upstream is paused. */
+  readonly unsentBytesMax: number;
+  /** The same for all streams together. */
+  readonly unsentBudget: ByteBudget;
+}
+
+/**
+ * Resolves when the client has everything. Rejects with a Refusal when the stream breaks (`upstream_truncated`, an
+ * upstream error, the deadline) or the client does; the upstream is closed then.
+ */
+export async function relay(
+  answer: Answer,
+  client: Client,
+  relayed: Relayed,
+  bounds: RelayBounds,
+  signal: AbortSignal,
+): Promise<void> {
+  if (answer.kind === "stream") return relayStream(answer, client, relayed, bounds, signal);
+  const { usage, choices } = (answer.parsed ?? {}) as { usage?: unknown; choices?: { finish_reason?: unknown }[] };
+  const finishReason = Array.isArray(choices) ? choices[0]?.finish_reason : null;
+  relayed.usage = parseUsage(usage);
+  relayed.finishReason = typeof finishReason === "string" ? finishReason : null;
+  relayed.bytesOut = answer.body.length;
+  await client.sendWhole(answer);
+}
+
+async function relayStream(
+  answer: StreamedAnswer,
+  client: Client,
+  relayed: Relayed,
+  { unsentBytesMax, unsentBudget }: RelayBounds,
+  signal: AbortSignal,
+): Promise<void> {
+  const scanner = createSseScanner();
+  const { promise: allWasSaid, resolve, reject } = Promise.withResolvers<void>();
+  let isPaused = false;
+  let countedBytes = 0;
+
+  function send(bytes: Buffer): void {
+    relayed.bytesOut += bytes.length;
+    relayed.eventCount = scanner.eventCount;
+    const isCaughtUp = client.write(bytes);
+    countUnsent();
+    if (isCaughtUp || isPaused) return;
+    if (client.unsentBytes <= unsentBytesMax && !unsentBudget.isFull) return;
+    isPaused = true;
+    answer.pause();
+  }
+
+  /** Keeps the shared budget in step with what this stream has unsent. */
+  function countUnsent(unsentBytes = client.unsentBytes): void {
+    unsentBudget.force(unsentBytes - countedBytes);
+    countedBytes = unsentBytes;
+  }
+
+  /** All was said. Whatever the upstream still sends is of no use; it may end by itself, for a moment. */
+  let upstreamIsOver: Promise<void> | undefined;
+  function conclude(): void {
+    upstreamIsOver = answer.discard();
+    resolve();
+  }
+
+  client.onDrained(() => {
+    countUnsent();
+    if (!isPaused) return;
+    isPaused = false;
+    answer.resume();
+  });
+  const onAbort = () => reject(refusalOf(signal));
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    client.openStream(answer);
+    answer.consume({
+      onData(chunk) {
+        const bytes = scanner.push(chunk);
+        if (bytes) send(bytes);
+        if (scanner.error) reject(answer.judge(scanner.error));
+        else if (scanner.isDone) conclude();
+      },
+      onEnd() {
+        const rest = scanner.flush();
+        if (rest) send(rest);
+        if (scanner.error) reject(answer.judge(scanner.error));
+        else if (scanner.isComplete) conclude();
+        else reject(new Refusal("upstream_truncated"));
+      },
+      onError(refusal) {
+        // The upstream's connection may break after all was said.
+        if (scanner.isComplete && refusal.reason === "upstream_truncated") conclude();
+        else reject(refusal);
+      },
+    });
+    await allWasSaid;
+    await client.endStream();
+    await upstreamIsOver;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    relayed.usage = scanner.usage;
+    relayed.finishReason = scanner.finishReason;
+    relayed.eventCount = scanner.eventCount;
+    countUnsent(0);
+    answer.abort();
+  }
+}

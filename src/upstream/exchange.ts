@@ -1,0 +1,262 @@
+// One request and its answer on the wire, from undici's events to an Answer or a Refusal.
+//
+//   dispatched ─▶ sent ─▶ head ─┬─ event stream ─▶ StreamedAnswer ─▶ sink
+//        │          │           └─ anything else ─▶ collected, bounded ─▶ WholeAnswer | Refusal
+//        └──────────┴── abort, failure ─▶ Refusal          every way out ends in flight.onEnd, once
+
+import type { Dispatcher } from "undici";
+import type { Answer, AnswerSink, StreamedAnswer } from "../base/answer.ts";
+import type { Clock } from "../base/clock.ts";
+import { Refusal, refusalOf } from "../base/refusal.ts";
+import { findLeadingError } from "../base/sse-scanner.ts";
+import { decodeBody } from "./content-coding.ts";
+import { toTransportRefusal } from "./transport-error.ts";
+import type { Flight, UpstreamRequest } from "./upstream.ts";
+import { judgeError, readErrorBody, readRetryAfter } from "./verdict.ts";
+
+export interface ExchangeContext {
+  /** Masked wherever the upstream might repeat it. */
+  readonly apiKey: string;
+  readonly clock: Clock;
+  readonly connectTimeoutMs: number;
+}
+
+interface Head {
+  readonly status: number;
+  readonly contentType: string;
+  readonly contentCoding: string;
+  readonly upstreamRequestId: string | null;
+  readonly retryAfter: string | null;
+  readonly retryAfterMs: string | null;
+}
+
+/** A whole answer larger than this is refused; an error's or an unexpected one's body is read up to the second. */
+const answerBytesMax = 16 * 1024 * 1024;
+const errorBytesMax = 64 * 1024;
+/** How long and how much an upstream may go on after all was said. */
+const discardMsMax = 1_000;
+const discardBytesMax = 64 * 1024;
+
+export function createExchange(request: UpstreamRequest, flight: Flight, context: ExchangeContext) {
+  const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
+  let controller: Dispatcher.DispatchController | null = null;
+  let head: Head | null = null;
+  let isStreaming = false;
+  let isOver = false;
+  let sink: AnswerSink | null = null;
+  let chunks: Buffer[] = [];
+  let collectedBytes = 0;
+  /** How a stream ended before somebody read it: undefined while it has not. */
+  let earlyEnd: Refusal | null | undefined;
+
+  flight.signal.addEventListener("abort", onAbort, { once: true });
+
+  /** The one way out. `refusal` null: the upstream sent all it had. */
+  function finish(refusal: Refusal | null, how: "ended" | "aborted"): void {
+    if (isOver) return;
+    isOver = true;
+    flight.signal.removeEventListener("abort", onAbort);
+    if (how === "aborted") controller?.abort(refusal ?? new Error("no longer needed"));
+    flight.onEnd(how);
+    if (!isStreaming) {
+      if (refusal) reject(refusal);
+    } else if (!sink) earlyEnd = refusal;
+    else if (refusal) sink.onError(refusal);
+    else sink.onEnd();
+  }
+
+  function onAbort(): void {
+    finish(refusalOf(flight.signal), "aborted");
+  }
+
+  function startStream({ status, contentType, upstreamRequestId }: Head): void {
+    isStreaming = true;
+    const streamed: StreamedAnswer = {
+      kind: "stream",
+      status,
+      contentType,
+      upstreamRequestId,
+      consume(reader) {
+        sink = reader;
+        const early = chunks;
+        chunks = [];
+        for (const chunk of early) reader.onData(chunk);
+        if (earlyEnd) reader.onError(earlyEnd);
+        else if (earlyEnd === null) reader.onEnd();
+      },
+      pause() {
+        controller?.pause();
+        flight.onPause(true);
+      },
+      resume() {
+        flight.onPause(false);
+        controller?.resume();
+      },
+      discard,
+      abort: () => finish(null, "aborted"),
+      judge: (error) => judge(error, "an error among its events"),
+    };
+    // What came in the same segment as the head is here in the next microtask: an error as the first event can
+    // then still become a status. Nothing waits for it.
+    queueMicrotask(() => {
+      const error = chunks.length === 0 ? null : findLeadingError(Buffer.concat(chunks));
+      if (error === null) return resolve(streamed);
+      isStreaming = false;
+      const refusal = judge(error, "");
+      // It may have ended already, in the same segment.
+      if (isOver) reject(refusal);
+      else finish(refusal, "aborted");
+    });
+  }
+
+  function discard(): Promise<void> {
+    if (isOver) return Promise.resolve();
+    controller?.resume();
+    const { promise, resolve: resolveEnd } = Promise.withResolvers<void>();
+    const cancel = context.clock.after(discardMsMax, () => finish(null, "aborted"));
+    const end = () => {
+      cancel();
+      resolveEnd();
+    };
+    let bytes = 0;
+    sink = {
+      onData(chunk) {
+        bytes += chunk.length;
+        if (bytes > discardBytesMax) finish(null, "aborted");
+      },
+      onEnd: end,
+      onError: end,
+    };
+    return promise;
+  }
+
+  function collect(chunk: Buffer): void {
+    collectedBytes += chunk.length;
+    const isSuccess = head?.status === 200 && !request.isStream;
+    const bytesMax = isSuccess ? answerBytesMax : errorBytesMax;
+    if (collectedBytes <= bytesMax) chunks.push(chunk);
+    else if (isSuccess) finish(new Refusal("upstream_too_large", { limit: bytesMax }), "aborted");
+    else finish(judge(null, "too long an error"), "aborted");
+  }
+
+  async function concludeWhole(): Promise<void> {
+    const { contentCoding } = head as Head;
+    // The upstream is done with the call; decoding is ours and must not hold its place.
+    const ended = flight.onEnd;
+    isOver = true;
+    flight.signal.removeEventListener("abort", onAbort);
+    ended("ended");
+    try {
+      const body = await decodeBody(Buffer.concat(chunks), contentCoding, answerBytesMax);
+      resolve(toWholeAnswer(body));
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  function toWholeAnswer(body: Buffer): Answer {
+    const { status, contentType, upstreamRequestId } = head as Head;
+    const isJson = /^application\/(?:[\w.+-]+\+)?json\b/i.test(contentType);
+    let parsed: unknown;
+    try {
+      if (isJson || body.length <= errorBytesMax) parsed = JSON.parse(body.toString("utf8"));
+    } catch {
+      parsed = undefined;
+    }
+    if (status !== 200 || readErrorBody(parsed)) throw judge(parsed, `status ${status}`);
+    if (request.isStream) throw unexpected(`no event stream but "${contentType.slice(0, 100)}"`);
+    if (!isJson || parsed === undefined) throw unexpected(`no JSON but "${contentType.slice(0, 100)}"`);
+    return { kind: "whole", status, contentType, upstreamRequestId, body, parsed };
+  }
+
+  /** The refusal for an answer that says no, or that says nothing we understand. */
+  function judge(parsed: unknown, otherwise: string): Refusal {
+    const { status, retryAfter, retryAfterMs } = head as Head;
+    const error = readErrorBody(parsed);
+    if (status < 400 && error === null) return unexpected(otherwise);
+    const wallNow = context.clock.wallNow();
+    const refusal = judgeError(
+      {
+        status,
+        code: error?.code ?? null,
+        message: mask(error?.message ?? ""),
+        retryAfterMs: readRetryAfter(retryAfter, retryAfterMs, wallNow),
+      },
+      wallNow,
+    );
+    if (refusal.reason === "upstream_rate_limited" || refusal.reason === "upstream_busy") {
+      flight.onLimited(refusal.facts.retryAfterMs ?? 0);
+    }
+    return refusal;
+  }
+
+  function unexpected(detail: string): Refusal {
+    return new Refusal("upstream_unexpected", { detail: mask(detail).replace(/[^\x20-\x7e]/g, "?") });
+  }
+
+  function mask(text: string): string {
+    const parts = [context.apiKey, ...context.apiKey.split(".")].filter((part) => part.length >= 6);
+    return parts.reduce((masked, part) => masked.replaceAll(part, "***"), text);
+  }
+
+  const handler: Dispatcher.DispatchHandler = {
+    onRequestStart(started) {
+      controller = started;
+      // Given up while it waited for a connection: nothing of it is written then.
+      if (isOver) started.abort(new Error("given up before it was sent"));
+      else flight.onSent();
+    },
+    onResponseStart(_controller, status, headers) {
+      if (isOver || status < 200) return;
+      head = readHead(status, headers, mask);
+      flight.onHead(status);
+      const isEventStream = /^text\/event-stream\b/i.test(head.contentType);
+      if (status === 200 && request.isStream && isEventStream && head.contentCoding === "identity") startStream(head);
+    },
+    onResponseData(_controller, chunk) {
+      if (isOver) return;
+      flight.onBytes(chunk.length);
+      if (!isStreaming) collect(chunk);
+      else if (sink) sink.onData(chunk);
+      else chunks.push(chunk);
+    },
+    onResponseEnd() {
+      if (isOver) return;
+      if (isStreaming) finish(null, "ended");
+      else void concludeWhole();
+    },
+    onRequestUpgrade(_controller, _status, _headers, socket) {
+      socket.destroy();
+      head = readHead(101, {}, mask);
+      finish(unexpected("it wants another protocol"), "aborted");
+    },
+    onResponseError(_controller, error) {
+      const refusal = isStreaming
+        ? new Refusal("upstream_truncated", {}, error)
+        : toTransportRefusal(error, context.connectTimeoutMs);
+      finish(refusal, "ended");
+    },
+  };
+
+  return { handler, answer };
+}
+
+function readHead(
+  status: number,
+  headers: Record<string, string | string[] | undefined>,
+  mask: (text: string) => string,
+): Head {
+  const read = (name: string) => {
+    const value = headers[name];
+    return (Array.isArray(value) ? value.join(", ") : value) ?? null;
+  };
+  const id = read("x-request-id") ?? read("x-log-id");
+  return {
+    status,
+    contentType: read("content-type") ?? "",
+    contentCoding: read("content-encoding")?.trim().toLowerCase() || "identity",
+    upstreamRequestId: id !== null && /^[\x21-\x7e]{1,128}$/.test(id) ? mask(id) : null,
+    retryAfter: read("retry-after"),
+    retryAfterMs: read("retry-after-ms"),
+  };
+}
