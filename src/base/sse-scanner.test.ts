@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createParser } from "eventsource-parser";
+import fc from "fast-check";
+import { createSseScanner, findLeadingError } from "./sse-scanner.ts";
+
+const frame = (value: object) => `data: ${JSON.stringify(value)}\n\n`;
+const delta = (content: string) => frame({ choices: [{ index: 0, delta: { content } }] });
+const last = frame({
+  choices: [{ index: 0, finish_reason: "stop", delta: { role: "assistant", content: "" } }],
+  usage: { prompt_tokens: 7, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 2 } },
+});
+const done = "data: [DONE]\n\n";
+
+/** Everything that comes through when `text` arrives in the given pieces. */
+function scan(...pieces: (string | Buffer)[]) {
+  const scanner = createSseScanner();
+  const passed: Buffer[] = [];
+  for (const piece of pieces) {
+    const bytes = scanner.push(Buffer.from(piece as string));
+    if (bytes) passed.push(bytes);
+  }
+  const rest = scanner.flush();
+  if (rest) passed.push(rest);
+  return { scanner, text: Buffer.concat(passed).toString("utf8") };
+}
+
+/** The same bytes, one at a time. */
+const crumbs = (text: string) => [...Buffer.from(text)].map((byte) => Buffer.from([byte]));
+
+describe("createSseScanner()", () => {
+  it("passes whole events on unchanged and holds an unfinished one back", () => {
+    const scanner = createSseScanner();
+    const events = delta("你好");
+    const cut = Buffer.from(events).subarray(0, 40);
+    assert.equal(scanner.push(Buffer.concat([Buffer.from(events), cut]))?.toString(), events);
+    assert.equal(scanner.heldBytes, 40);
+    assert.equal(scanner.push(Buffer.from(events).subarray(40))?.toString(), events);
+  });
+
+  it("knows a stream to be complete by its finish_reason, with usage", () => {
+    const { scanner, text } = scan(delta("a"), last);
+    assert.equal(text, delta("a") + last);
+    assert.equal(scanner.isComplete, true);
+    assert.equal(scanner.isDone, false);
+    assert.equal(scanner.finishReason, "stop");
+    assert.deepEqual(scanner.usage, { promptTokens: 7, completionTokens: 3, cachedTokens: 2, reasoningTokens: 0 });
+  });
+
+  it("does not take a stream for complete because its text speaks of finish_reason", () => {
+    const { scanner } = scan(delta('{"finish_reason":"stop"} data: [DONE]'));
+    assert.equal(scanner.isComplete, false);
+  });
+
+  it("skips a null finish_reason, however it is spaced", () => {
+    const { scanner } = scan('data: {"choices":[{"finish_reason" : null}]}\n\n');
+    assert.equal(scanner.isComplete, false);
+  });
+
+  it("passes nothing on after [DONE], not even a second one", () => {
+    const { scanner, text } = scan(delta("a") + done + done + delta("b"), delta("c"));
+    assert.equal(text, delta("a") + done);
+    assert.equal(scanner.isDone, true);
+  });
+
+  it("keeps an upstream's error event to itself, and everything after it", () => {
+    const failure = frame({ error: { code: "1211", message: "no such model" } });
+    const { scanner, text } = scan(delta("a") + failure + delta("b"));
+    assert.equal(text, delta("a"));
+    assert.deepEqual(scanner.error, { error: { code: "1211", message: "no such model" } });
+  });
+
+  it("drops an event that was cut, and passes on a last one that only lacks its blank line", () => {
+    assert.equal(scan(delta("a"), 'data: {"choices":[{"del').text, delta("a"));
+    assert.equal(scan(delta("a"), done.trimEnd()).text, delta("a") + done.trimEnd());
+  });
+
+  it("passes comments, ids, retry fields and malformed events on as they are", () => {
+    const odd = ": hello\n\nid: 7\nretry: 10\nevent: x\ndata: {not json\n\ndata\n\n\n";
+    assert.equal(scan(odd, done).text, odd + done);
+  });
+
+  it("lets an event of more than 1 MiB flow instead of holding it", () => {
+    const scanner = createSseScanner();
+    const huge = Buffer.alloc(400_000, "x");
+    scanner.push(Buffer.from("data: "));
+    for (let count = 0; count < 10; count++) scanner.push(huge);
+    assert.ok(scanner.heldBytes <= 1024 * 1024);
+    scanner.push(Buffer.from("\n\n"));
+    assert.equal(scanner.push(Buffer.from(last))?.toString(), last);
+    assert.equal(scanner.isComplete, true);
+  });
+
+  it("gives the same bytes and facts however the stream is cut into pieces, with any line end", () => {
+    const lineEnd = fc.constantFrom("\n", "\r\n", "\r");
+    const events = fc.array(fc.constantFrom(delta("héllo 你好 🙂"), delta(""), ": c\n\n", last), { maxLength: 6 });
+    fc.assert(
+      fc.property(events, lineEnd, fc.boolean(), fc.nat(), (list, end, hasDone, at) => {
+        const text = (list.join("") + (hasDone ? done : "")).replaceAll("\n", end);
+        const whole = scan(text);
+        const bytes = Buffer.from(text);
+        const cut = at % (bytes.length + 1);
+        for (const pieces of [crumbs(text), [bytes.subarray(0, cut), bytes.subarray(cut)]]) {
+          const pieced = scan(...pieces);
+          // A lone CR may be half a CRLF, so the very last one can be told only when more comes.
+          assert.equal(pieced.text.trimEnd(), whole.text.trimEnd());
+          assert.equal(pieced.scanner.isComplete, whole.scanner.isComplete);
+          assert.deepEqual(pieced.scanner.usage, whole.scanner.usage);
+        }
+        assert.deepEqual(readEvents(whole.text), readEvents(text));
+      }),
+    );
+  });
+});
+
+/** What an independent parser reads. */
+function readEvents(text: string): string[] {
+  const events: string[] = [];
+  const parser = createParser({ onEvent: (event) => events.push(event.data) });
+  parser.feed(text);
+  return events;
+}
+
+describe("findLeadingError()", () => {
+  it("finds an error that is the first event, and only that", () => {
+    const failure = frame({ error: { code: "1302", message: "m" } });
+    assert.deepEqual(findLeadingError(Buffer.from(failure)), { error: { code: "1302", message: "m" } });
+    assert.equal(findLeadingError(Buffer.from(delta("a") + failure)), null);
+    assert.equal(findLeadingError(Buffer.from(failure.slice(0, 20))), null);
+  });
+});

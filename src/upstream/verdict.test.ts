@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { judgeError, readErrorBody, readRetryAfter } from "./verdict.ts";
+
+const wallNow = Date.parse("2026-11-23T12:00:00Z");
+
+function judge(status: number, code: string | null, message = "", retryAfterMs: number | null = null) {
+  return judgeError({ status, code, message, retryAfterMs }, wallNow);
+}
+
+describe("judgeError()", () => {
+  // [what GLM said, what the client gets]
+  const cases: [status: number, code: string | null, reason: string, ourStatus: number, shouldRetry: boolean][] = [
+    [401, "401", "upstream_account", 502, false],
+    [401, "1001", "upstream_account", 502, false],
+    [403, null, "upstream_account", 502, false],
+    [429, "1112", "upstream_account", 502, false],
+    [429, "1113", "upstream_quota", 429, false],
+    [429, "1304", "upstream_quota", 429, false],
+    [429, "1302", "upstream_rate_limited", 429, true],
+    [429, "1303", "upstream_rate_limited", 429, true],
+    [200, "1302", "upstream_rate_limited", 429, true],
+    [429, null, "upstream_rate_limited", 429, true],
+    [429, "1305", "upstream_busy", 503, true],
+    [529, "1305", "upstream_busy", 503, true],
+    [200, "1305", "upstream_busy", 503, true],
+    [429, "1313", "upstream_account", 502, false],
+    [400, "1214", "upstream_rejected", 400, false],
+    [200, "1214", "upstream_rejected", 400, false],
+    [400, "1261", "upstream_rejected", 400, false],
+    [422, null, "upstream_rejected", 422, false],
+    [404, null, "upstream_rejected", 404, false],
+    [500, "1234", "upstream_failed", 502, true],
+    [500, null, "upstream_failed", 502, true],
+    [200, "9999", "upstream_failed", 502, true],
+    [302, null, "upstream_unexpected", 502, false],
+  ];
+  for (const [status, code, reason, ourStatus, shouldRetry] of cases) {
+    it(`reads ${status} with code ${code} as ${reason}: ${ourStatus}, ${shouldRetry ? "" : "no "}retry`, () => {
+      const refusal = judge(status, code);
+      assert.deepEqual([refusal.reason, refusal.status, refusal.shouldRetry], [reason, ourStatus, shouldRetry]);
+    });
+  }
+
+  it("passes the upstream's own code and words on when the request was at fault", () => {
+    const refusal = judge(400, "1214", "messages must not be empty");
+    assert.equal(refusal.code, "1214");
+    assert.equal(refusal.facts.upstreamMessage, "messages must not be empty");
+  });
+
+  it("reads the reset time of a quota in Beijing's time", () => {
+    const message = "Usage limit reached for 5 hour. Your limit will reset at 2026-11-23 20:30:00";
+    assert.equal(judge(429, "1308", message).facts.retryAfterMs, 30 * 60_000);
+    assert.equal(judge(429, "1308", "no time named").facts.retryAfterMs, undefined);
+  });
+
+  it("takes the upstream's Retry-After over its own idea", () => {
+    assert.equal(judge(429, "1302", "", 7_000).facts.retryAfterMs, 7_000);
+  });
+});
+
+describe("readErrorBody()", () => {
+  it("reads every shape that GLM's surfaces have", () => {
+    assert.deepEqual(readErrorBody({ error: { code: "1302", message: "m" } }), { code: "1302", message: "m" });
+    assert.deepEqual(readErrorBody({ error: { code: 1302, message: "m" } }), { code: "1302", message: "m" });
+    assert.deepEqual(readErrorBody({ code: 1001, msg: "m", success: false }), { code: "1001", message: "m" });
+    assert.deepEqual(readErrorBody({ error: "m" }), { code: null, message: "m" });
+  });
+
+  it("is null for what is no error", () => {
+    for (const body of [undefined, null, "x", [], {}, { choices: [] }, { error: null, choices: [] }]) {
+      assert.equal(readErrorBody(body), null);
+    }
+  });
+
+  it("takes control characters out of messages and bounds them", () => {
+    assert.equal(readErrorBody({ error: { message: "a\u001b[31mb\nc" } })?.message, "a [31mb c");
+    assert.equal(readErrorBody({ error: { message: "x".repeat(5_000) } })?.message.length, 1_000);
+  });
+});
+
+describe("readRetryAfter()", () => {
+  it("reads seconds, dates and milliseconds, and caps them at ten minutes", () => {
+    assert.equal(readRetryAfter("3", null, wallNow), 3_000);
+    assert.equal(readRetryAfter("Mon, 23 Nov 2026 12:00:05 GMT", null, wallNow), 5_000);
+    assert.equal(readRetryAfter("3", "250", wallNow), 250);
+    assert.equal(readRetryAfter("86400", null, wallNow), 600_000);
+    for (const nonsense of [null, "", "soon", "-1", "NaN"]) assert.equal(readRetryAfter(nonsense, null, wallNow), null);
+  });
+});
