@@ -33,6 +33,10 @@ const world: World = {
   },
   askSecret: process.stdin.isTTY ? askSecret : null,
   onSignal: (signal, handler) => void process.on(signal, handler),
+  onUnexpected(handler) {
+    process.on("uncaughtException", handler);
+    process.on("unhandledRejection", handler);
+  },
 };
 
 // A reader that goes away (as `| head` does) is no failure of ours.

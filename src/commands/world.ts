@@ -19,6 +19,8 @@ export interface World {
   /** Asks on the terminal without showing what is typed. Null when nobody can be asked. */
   readonly askSecret: ((question: string) => Promise<string>) | null;
   onSignal(signal: "SIGTERM" | "SIGINT" | "SIGHUP", handler: () => void): void;
+  /** Errors that nobody caught: the process should come to an orderly end. */
+  onUnexpected(handler: (error: unknown) => void): void;
 }
 
 /** Exit codes, after sysexits(3). */

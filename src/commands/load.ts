@@ -1,0 +1,31 @@
+// Loading the configuration for a command: the same sources for the start, each reload, and the check.
+
+import { ConfigError, type LoadedConfig, loadConfig } from "../config/config.ts";
+import { systemFiles } from "../config/files.ts";
+import type { World } from "./world.ts";
+
+export interface ConfigChoice {
+  readonly config?: string;
+  readonly host?: string;
+  readonly port?: string;
+}
+
+export interface LoadMode {
+  readonly createSecret: () => string;
+  /** Whether a generated secret may be written to the data folder. */
+  readonly mayStoreSecret: boolean;
+}
+
+/** Throws ConfigError. */
+export function loadFor({ config, host, port }: ConfigChoice, world: World, mode: LoadMode): LoadedConfig {
+  const flags = { "server.host": host, "server.port": port };
+  return loadConfig({ path: config, env: world.env, cwd: world.cwd, flags, files: systemFiles }, mode);
+}
+
+/** Prints what is wrong; rethrows what is no problem of the configuration. */
+export function printProblems(error: unknown, world: World): void {
+  if (!(error instanceof ConfigError)) throw error;
+  const count = error.problems.length;
+  world.printError(`Cannot use the configuration: ${count} ${count === 1 ? "problem" : "problems"}.`);
+  for (const problem of error.problems) world.printError(`  ${problem}`);
+}

@@ -1,0 +1,45 @@
+// glm-proxy simulate: the GLM simulator as a server of its own.
+
+import { startSimulator } from "../simulator/simulator.ts";
+import { exitCodes, type World } from "./world.ts";
+
+export async function simulateCommand(options: Readonly<Record<string, string>>, world: World): Promise<number> {
+  const numbers = ["port", "seed", "rate", "concurrency"].map((name) => [name, toNumber(options[name])] as const);
+  for (const [name, value] of numbers) {
+    if (Number.isNaN(value)) {
+      world.printError(`Cannot use --${name} ${options[name]}: it must be a number of at least 0.`);
+      return exitCodes.usage;
+    }
+  }
+  const { port, seed, rate, concurrency } = Object.fromEntries(numbers);
+  const host = options.host ?? "127.0.0.1";
+  let simulator: Awaited<ReturnType<typeof startSimulator>>;
+  try {
+    simulator = await startSimulator({
+      host,
+      port: port ?? 0,
+      seed: seed ?? 1,
+      apiKeys: [options.key ?? "sim.secret"],
+      requestsPerSecond: rate ?? null,
+      concurrencyMax: concurrency ?? null,
+    });
+  } catch (error) {
+    world.printError(`Cannot listen on ${host}:${port}: ${(error as Error).message}`);
+    return exitCodes.unavailable;
+  }
+  world.print(`The simulated GLM answers at ${simulator.baseUrl}`);
+  world.print(`What it saw, and its verdict on limits: curl -s ${simulator.origin}/__sim/report`);
+  await new Promise<void>((resolve) => {
+    world.onSignal("SIGTERM", resolve);
+    world.onSignal("SIGINT", resolve);
+  });
+  await simulator.close();
+  return exitCodes.fine;
+}
+
+/** undefined stays undefined; NaN for what is no such number. */
+function toNumber(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = text === "" ? Number.NaN : Number(text);
+  return value >= 0 ? value : Number.NaN;
+}
