@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { diffSettings } from "./diff.ts";
+import { createWorkspace } from "./fixtures/workspace.ts";
+import type { Settings } from "./settings.ts";
+
+const secret = "Zk9vT1pQc2xkR0hKbE1uT3BRclN0VXZXeFl6QUJDREVG";
+
+function load(toml: string): Settings {
+  using workspace = createWorkspace();
+  workspace.write("config.toml", `auth.jwt_secret = "${secret}"\n${toml}`);
+  return workspace.load().settings;
+}
+
+describe("diffSettings()", () => {
+  it("finds nothing between equal settings", () => {
+    assert.deepEqual(diffSettings(load(""), load("")), []);
+  });
+
+  it("tells what takes effect now, in the file's names and units", () => {
+    const before = load(`[[auth.users]]
+username = "ada"
+password = "a"
+[[auth.users]]
+username = "bob"
+password = "b"
+[glm.aliases]
+x = "glm-4.5"
+`);
+    const after = load(`[rate_limit]
+requests_per_second = 1
+queue_timeout_seconds = 0.5
+max_concurrency = 4
+[[auth.users]]
+username = "ada"
+password = "changed"
+role = "admin"
+[[auth.users]]
+username = "eve"
+password = "e"
+[glm.models."glm-5*"]
+timeout_seconds = 600
+[glm.aliases]
+x = "glm-4.6"
+`);
+    const changes = diffSettings(before, after);
+    assert.deepEqual(
+      changes.map((change) => change.line),
+      [
+        "rate_limit.requests_per_second 2 -> 1",
+        "rate_limit.max_concurrency not set -> 4",
+        "rate_limit.queue_timeout_seconds 5 -> 0.5",
+        'auth.users "ada" changed (role user -> admin, password)',
+        'auth.users "bob" removed',
+        'auth.users "eve" added',
+        'glm.models "glm-5*" added: timeout 600 s',
+        'glm.aliases "x" glm-4.5 -> glm-4.6',
+      ],
+    );
+    assert.ok(changes.every((change) => change.isLive));
+  });
+
+  it("tells what only the next start brings, and nothing of a secret", () => {
+    const before = load("");
+    const after: Settings = {
+      ...before,
+      server: { ...before.server, port: 9 },
+      auth: { ...before.auth, jwtSecret: "another" },
+      glm: { ...before.glm, apiKey: "another", baseUrl: "https://other.test" },
+    };
+    assert.deepEqual(diffSettings(before, after), [
+      { line: "server.port 8080 -> 9", isLive: false },
+      { line: "auth.jwt_secret changed", isLive: false },
+      { line: "glm.api_key changed", isLive: false },
+      { line: 'glm.base_url "https://open.bigmodel.cn/api/paas/v4" -> "https://other.test"', isLive: false },
+    ]);
+  });
+
+  it("notices that rules changed places", () => {
+    const rules = ['[glm.models."a*"]\ntimeout_seconds = 1\n', '[glm.models."b*"]\ntimeout_seconds = 2\n'];
+    const lines = diffSettings(load(rules.join("")), load(rules.toReversed().join(""))).map((change) => change.line);
+    assert.deepEqual(lines, ["glm.models in another order"]);
+  });
+});

@@ -1,0 +1,138 @@
+// What a reload would change, as lines for the log, and whether each change takes effect now or at the next start.
+// Names and units are the file's; of secrets only that they changed.
+
+import { isDeepStrictEqual } from "node:util";
+import type { CallTimeouts } from "../deadline.ts";
+import type { Account } from "../identity/user-directory.ts";
+import { showValue } from "./masks.ts";
+import type { Settings } from "./settings.ts";
+
+export interface Change {
+  /** `rate_limit.requests_per_second 2 -> 1` */
+  readonly line: string;
+  /** False: only the next start brings it. */
+  readonly isLive: boolean;
+}
+
+interface ComparedKey {
+  readonly name: string;
+  readonly isLive: boolean;
+  readonly isSecret?: true;
+  /** In the file's unit. */
+  read(settings: Settings): unknown;
+}
+
+const comparedKeys: readonly ComparedKey[] = [
+  { name: "server.host", isLive: false, read: ({ server }) => server.host },
+  { name: "server.port", isLive: false, read: ({ server }) => server.port },
+  { name: "server.body_limit_bytes", isLive: true, read: ({ server }) => server.bodyBytesMax },
+  { name: "server.shutdown_grace_seconds", isLive: true, read: ({ server }) => toSeconds(server.shutdownGraceMs) },
+  { name: "server.write_stall_seconds", isLive: true, read: ({ server }) => toSeconds(server.writeStallMs) },
+  { name: "server.trusted_proxies", isLive: true, read: ({ server }) => server.trustedProxies.join(", ") },
+  { name: "auth.jwt_secret", isLive: false, isSecret: true, read: ({ auth }) => auth.jwtSecret },
+  { name: "auth.token_ttl_seconds", isLive: true, read: ({ auth }) => auth.tokenTtlSeconds },
+  { name: "glm.keys name", isLive: false, read: ({ glm }) => glm.keyName },
+  { name: "glm.api_key", isLive: false, isSecret: true, read: ({ glm }) => glm.apiKey },
+  { name: "glm.base_url", isLive: false, read: ({ glm }) => glm.baseUrl },
+  { name: "glm.timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.totalMs) },
+  { name: "glm.first_byte_timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.firstByteMs) },
+  { name: "glm.idle_timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.idleMs) },
+  { name: "rate_limit.requests_per_second", isLive: true, read: ({ rateLimit }) => rateLimit.startsPerSecond },
+  { name: "rate_limit.max_concurrency", isLive: true, read: ({ rateLimit }) => rateLimit.concurrencyMax },
+  { name: "rate_limit.queue_capacity", isLive: true, read: ({ rateLimit }) => rateLimit.queueCapacity },
+  {
+    name: "rate_limit.queue_timeout_seconds",
+    isLive: true,
+    read: ({ rateLimit }) => toSeconds(rateLimit.queueTimeoutMs),
+  },
+  { name: "rate_limit.send_guard_seconds", isLive: true, read: ({ rateLimit }) => toSeconds(rateLimit.sendGuardMs) },
+  {
+    name: "rate_limit.abort_linger_seconds",
+    isLive: true,
+    read: ({ rateLimit }) => toSeconds(rateLimit.abortLingerMs),
+  },
+  { name: "log.level", isLive: true, read: ({ log }) => log.level },
+];
+
+export function diffSettings(before: Settings, after: Settings): readonly Change[] {
+  return [
+    ...comparedKeys.flatMap((key) => compareKey(key, before, after)),
+    ...compareUsers(before.auth.users, after.auth.users),
+    ...compareNamed("glm.models", describeModels(before), describeModels(after)),
+    ...compareOrder(before, after),
+    ...compareNamed("glm.aliases", before.glm.aliases, after.glm.aliases),
+  ];
+}
+
+function compareKey(key: ComparedKey, before: Settings, after: Settings): Change[] {
+  const [from, to] = [key.read(before), key.read(after)];
+  if (from === to) return [];
+  const change = key.isSecret ? "changed" : `${show(from)} -> ${show(to)}`;
+  return [{ line: `${key.name} ${change}`, isLive: key.isLive }];
+}
+
+function compareUsers(before: readonly Account[], after: readonly Account[]): Change[] {
+  const [from, to] = [byName(before), byName(after)];
+  return listNames(from, to).flatMap((name) => {
+    const [old, next] = [from.get(name), to.get(name)];
+    if (isDeepStrictEqual(old, next)) return [];
+    const verb = !old ? "added" : !next ? "removed" : `changed (${listChangedFields(old, next)})`;
+    return [{ line: `auth.users ${show(name)} ${verb}`, isLive: true }];
+  });
+}
+
+function listChangedFields(old: Account, next: Account): string {
+  const fields: string[] = [];
+  if (old.role !== next.role) fields.push(`role ${old.role} -> ${next.role}`);
+  if (old.weight !== next.weight) fields.push(`weight ${old.weight} -> ${next.weight}`);
+  if (old.password !== next.password || old.passwordHash !== next.passwordHash) fields.push("password");
+  return fields.join(", ");
+}
+
+function compareNamed(
+  title: string,
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): Change[] {
+  return listNames(before, after).flatMap((name) => {
+    const [from, to] = [before.get(name), after.get(name)];
+    if (from === to) return [];
+    const change = from === undefined ? `added: ${to}` : to === undefined ? "removed" : `${from} -> ${to}`;
+    return [{ line: `${title} ${show(name)} ${change}`, isLive: true }];
+  });
+}
+
+/** The first matching rule wins, so the order alone can change what a call gets. */
+function compareOrder(before: Settings, after: Settings): Change[] {
+  const [from, to] = [before, after].map(({ glm }) => glm.models.map((rule) => rule.pattern));
+  const isReordered = from?.length === to?.length && isDeepStrictEqual(from?.toSorted(), to?.toSorted());
+  return isReordered && !isDeepStrictEqual(from, to) ? [{ line: "glm.models in another order", isLive: true }] : [];
+}
+
+function describeModels({ glm }: Settings): Map<string, string> {
+  return new Map(glm.models.map(({ pattern, timeouts }) => [pattern, describeTimeouts(timeouts)]));
+}
+
+function describeTimeouts({ totalMs, firstByteMs, idleMs }: Partial<CallTimeouts>): string {
+  const parts = Object.entries({ timeout: totalMs, first_byte: firstByteMs, idle: idleMs });
+  const set = parts.filter(([, ms]) => ms !== undefined).map(([name, ms]) => `${name} ${toSeconds(ms ?? null)} s`);
+  return set.length > 0 ? set.join(", ") : "as in general";
+}
+
+function byName(users: readonly Account[]): Map<string, Account> {
+  return new Map(users.map((user) => [user.username, user]));
+}
+
+function listNames(before: ReadonlyMap<string, unknown>, after: ReadonlyMap<string, unknown>): string[] {
+  return [...new Set([...before.keys(), ...after.keys()])];
+}
+
+function show(value: unknown): string {
+  return showValue(value, "open");
+}
+
+function toSeconds(ms: number): number;
+function toSeconds(ms: number | null): number | null;
+function toSeconds(ms: number | null): number | null {
+  return ms === null ? null : ms / 1_000;
+}

@@ -1,0 +1,74 @@
+// What the operator should know about a configuration that is valid: risks, and values that were put right.
+// Problems, which stop the start, are in problems.ts.
+
+import type { ConfigFiles } from "./files.ts";
+import type { Origins } from "./origins.ts";
+import type { ConfigContent } from "./schema.ts";
+import { isLoopbackUrl } from "./text-rules.ts";
+
+export interface Notice {
+  readonly level: "info" | "warn";
+  /** Stable name, for logs and tests. */
+  readonly code: string;
+  readonly message: string;
+}
+
+const ownerOnlyMask = 0o044;
+const sampleKeyPattern = /^(your|my|insert|put|replace|change|xxx|<)[\w-]*/i;
+
+export function noticeContent(content: ConfigContent, origins: Origins): Notice[] {
+  return [...noticeUsers(content), ...noticeUpstream(content, origins)];
+}
+
+function noticeUsers(content: ConfigContent): Notice[] {
+  const { users } = content.auth;
+  if (users.length === 0) {
+    return [warn("no_users", "[[auth.users]] is empty: nobody can log in. Add a user.")];
+  }
+  const plain = users.filter((user) => user.password !== undefined).map((user) => user.username);
+  if (plain.length === 0) return [];
+  const message = `Passwords in plain text: ${listNames(plain)}. Replace each with the password_hash that "glm-proxy hash-password" prints.`;
+  return [warn("plain_passwords", message)];
+}
+
+function noticeUpstream(content: ConfigContent, origins: Origins): Notice[] {
+  const { base_url: baseUrl, api_key: apiKey } = content.glm;
+  const notices: Notice[] = [];
+  if (/\/api\/coding(\/|$)/i.test(new URL(baseUrl).pathname)) {
+    const message =
+      "glm.base_url is the Coding Plan's: its terms forbid sharing it among people. Use the general endpoint, https://open.bigmodel.cn/api/paas/v4, with a key of its own.";
+    notices.push(warn("coding_plan", message));
+  }
+  if (baseUrl.toLowerCase().startsWith("http:") && !isLoopbackUrl(baseUrl)) {
+    notices.push(
+      warn("plain_http", "glm.base_url is plain http: the upstream key crosses the network unencrypted. Use https."),
+    );
+  }
+  if (apiKey !== undefined && sampleKeyPattern.test(apiKey)) {
+    const place = origins.find(["glm", "api_key"]).text;
+    notices.push(warn("sample_key", `glm.api_key (${place}) looks like an example: the upstream will refuse it.`));
+  }
+  return notices;
+}
+
+/** About a file that holds secrets. */
+export function noticeFileMode(files: ConfigFiles, path: string, name: string): Notice[] {
+  const mode = files.readMode(path);
+  if (mode === null || (mode & ownerOnlyMask) === 0) return [];
+  return [
+    warn("readable_secrets", `${name} holds secrets and other users of this machine can read it: chmod 600 ${name}`),
+  ];
+}
+
+export function warn(code: string, message: string): Notice {
+  return { level: "warn", code, message };
+}
+
+export function info(code: string, message: string): Notice {
+  return { level: "info", code, message };
+}
+
+function listNames(names: readonly string[]): string {
+  const shown = names.slice(0, 5).map((name) => JSON.stringify(name));
+  return names.length > shown.length ? `${shown.join(", ")} and ${names.length - shown.length} more` : shown.join(", ");
+}

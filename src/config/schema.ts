@@ -1,0 +1,165 @@
+// Every key of the configuration file, once: type, range, default, what it is for, and whether it is a secret.
+// Environment names, validation, origins and documentation all derive from this table. Rules between keys are in
+// checks.ts; keys that this version recognises but cannot serve are listed in unavailable.ts.
+
+import {
+  isAddressRange,
+  isBaseUrl,
+  isHeaderSafe,
+  isHost,
+  isModelName,
+  isOneLine,
+  isPasswordHash,
+  isStoreUrl,
+} from "./text-rules.ts";
+import {
+  boolean,
+  type Content,
+  decimal,
+  key,
+  listOf,
+  mapOf,
+  oneOf,
+  requiredKey,
+  type TableRules,
+  tableOf,
+  text,
+  wholeNumber,
+} from "./value-types.ts";
+
+const seconds = decimal(0.001, 86_400, "number of seconds");
+const requestRate = decimal(0.001, 1_000_000);
+const concurrency = wholeNumber(1, 100_000);
+const tokenRate = wholeNumber(1, 1_000_000_000);
+const upstreamKey = text("a key of visible ASCII characters", isHeaderSafe);
+const name = text("1 to 128 characters on one line", isOneLine);
+const modelName = text("a model name of 1 to 200 characters without spaces", isModelName);
+
+const user = {
+  username: requiredKey(name, "Name to log in with."),
+  password: key(
+    text("1 to 1024 characters", (value) => value.length >= 1 && value.length <= 1_024),
+    "Password in plain text; a hash is better.",
+    { secrecy: "hidden" },
+  ),
+  password_hash: key(
+    text('an argon2id hash like "$argon2id$v=19$m=…,t=…,p=…$salt$hash"', isPasswordHash),
+    "Password as an argon2id hash, made by `glm-proxy hash-password`.",
+    { secrecy: "hidden" },
+  ),
+  role: key(oneOf(["user", "admin"]), "Administrators may change users and see everybody's calls.", {
+    fallback: "user",
+  }),
+  weight: key(decimal(0.001, 1_000), "Share of the upstream relative to other users.", { fallback: 1 }),
+};
+
+const poolKey = {
+  name: key(name, "Name of the key in logs and metrics.", { fallback: "default" }),
+  api_key: key(upstreamKey, "The upstream key.", { secrecy: "masked" }),
+  requests_per_second: key(requestRate, "Starts per second on this key."),
+  max_concurrency: key(concurrency, "Calls running at once on this key."),
+  tokens_per_minute: key(tokenRate, "LLM tokens per minute on this key."),
+  models: key(listOf(modelName, 1_000), "Models that this key serves; `*` stands for anything."),
+};
+
+const modelRule = {
+  timeout_seconds: key(seconds, "Longest time from sending a call to its last byte, for these models."),
+  first_byte_timeout_seconds: key(seconds, "Longest wait for the first byte of an answer, for these models."),
+  idle_timeout_seconds: key(seconds, "Longest pause within an answer, for these models."),
+  max_concurrency: key(concurrency, "Calls running at once, for these models."),
+};
+
+const sections = {
+  server: section("Where and how the gateway listens.", {
+    host: key(text("an address or a host name", isHost), "Address to listen on.", { fallback: "0.0.0.0" }),
+    port: key(wholeNumber(0, 65_535), "TCP port; 0 lets the system choose a free one.", { fallback: 8_080 }),
+    body_limit_bytes: key(wholeNumber(1, 1_073_741_824), "Largest request body.", { fallback: 10_485_760 }),
+    shutdown_grace_seconds: key(
+      decimal(0, 86_400, "number of seconds"),
+      "How long running calls may go on after a stop was asked for.",
+      { fallback: 30 },
+    ),
+    write_stall_seconds: key(seconds, "A client that takes no byte for so long is cut.", { fallback: 30 }),
+    trusted_proxies: key(
+      listOf(text('an IP address or a range like "10.0.0.0/8"', isAddressRange), 1_000),
+      "Addresses of proxies whose forwarding headers are believed.",
+      { fallback: [] },
+    ),
+  }),
+  auth: section("Who may use the gateway.", {
+    jwt_secret: key(
+      text("text", () => true),
+      "Secret of at least 32 bytes that signs session tokens; made and kept in the data folder when unset.",
+      { secrecy: "masked" },
+    ),
+    token_ttl_seconds: key(wholeNumber(1, 31_536_000), "How long a session token is valid.", { fallback: 60 }),
+    users: key(listOf(tableOf(user), 100_000), "Users that are always there.", { fallback: [] }),
+  }),
+  glm: section("The upstream.", {
+    api_key: key(upstreamKey, "The upstream key; usually given as GLM_FLASH_API_KEY.", { secrecy: "masked" }),
+    base_url: key(
+      text("an http or https URL without credentials, query or fragment", isBaseUrl),
+      "Where the upstream's API begins.",
+      { fallback: "https://open.bigmodel.cn/api/paas/v4" },
+    ),
+    anthropic_base_url: key(
+      text("an http or https URL without credentials, query or fragment", isBaseUrl),
+      "Where the upstream's Anthropic-compatible API begins.",
+    ),
+    timeout_seconds: key(seconds, "Longest time from sending a call to its last byte.", { fallback: 20 }),
+    first_byte_timeout_seconds: key(seconds, "Longest wait for the first byte of an answer."),
+    idle_timeout_seconds: key(seconds, "Longest pause within an answer."),
+    keys: key(listOf(tableOf(poolKey), 1_000), "A pool of upstream keys; api_key is the pool of one.", {
+      fallback: [],
+    }),
+    models: key(mapOf(tableOf(modelRule)), 'Other limits for some models, by pattern such as "glm-5*".', {
+      fallback: {},
+    }),
+    aliases: key(mapOf(modelName), "Model names that clients may send -> the upstream's names.", { fallback: {} }),
+  }),
+  rate_limit: section("What the upstream bears, and how calls wait for it.", {
+    requests_per_second: key(requestRate, "Most starts within any second.", { fallback: 2 }),
+    max_concurrency: key(concurrency, "Most calls running at once."),
+    tokens_per_minute: key(tokenRate, "Most LLM tokens within any minute."),
+    queue_capacity: key(wholeNumber(0, 100_000), "Most calls waiting at once.", { fallback: 20 }),
+    queue_timeout_seconds: key(seconds, "Longest wait in the queue.", { fallback: 5 }),
+    send_guard_seconds: key(
+      decimal(0, 10, "number of seconds"),
+      "Added to the window of one second, since starts may bunch on their way to the upstream.",
+      { fallback: 0.02 },
+    ),
+    abort_linger_seconds: key(
+      decimal(0, 60, "number of seconds"),
+      "How long an aborted call still counts as running, since the upstream needs time to notice.",
+      { fallback: 0.3 },
+    ),
+    user_requests_per_second: key(requestRate, "Most starts of one user within any second."),
+    user_max_concurrency: key(concurrency, "Most calls of one user running at once."),
+    user_queue_capacity: key(wholeNumber(0, 100_000), "Most calls of one user waiting at once."),
+    early_refusal: key(boolean(), "Refuse at once what would time out in the queue anyway.", { fallback: false }),
+  }),
+  store: section("Where records are kept.", {
+    url: key(text('a URL like "sqlite:…" or "postgres://…"', isStoreUrl), "The database.", { secrecy: "hidden" }),
+  }),
+  cluster: section("Several gateways sharing one limit.", {
+    redis_url: key(
+      text('a URL like "redis://…"', (value) => /^rediss?:\/\//.test(value)),
+      "The Redis or Valkey server that they share.",
+      { secrecy: "hidden" },
+    ),
+  }),
+  log: section("What is told.", {
+    level: key(oneOf(["debug", "info", "warn"]), "Least important lines that are logged.", { fallback: "info" }),
+  }),
+};
+
+/** The whole file as one table of tables. */
+export const configType = tableOf(sections);
+export const sectionRules: TableRules = sections;
+
+/** The file's content once validated: its own names and units, defaults filled in. */
+export type ConfigContent = Content<typeof sections>;
+
+function section<Rules extends TableRules>(description: string, rules: Rules) {
+  return requiredKey(tableOf(rules), description);
+}
