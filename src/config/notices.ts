@@ -13,7 +13,7 @@ export interface Notice {
   readonly message: string;
 }
 
-const ownerOnlyMask = 0o044;
+const othersReadMask = 0o004;
 const sampleKeyPattern = /^(your|my|insert|put|replace|change|xxx|<)[\w-]*/i;
 
 export function noticeContent(content: ConfigContent, origins: Origins): Notice[] {
@@ -54,7 +54,7 @@ function noticeUpstream(content: ConfigContent, origins: Origins): Notice[] {
 /** About a file that holds secrets. */
 export function noticeFileMode(files: ConfigFiles, path: string, name: string): Notice[] {
   const mode = files.readMode(path);
-  if (mode === null || (mode & ownerOnlyMask) === 0) return [];
+  if (mode === null || (mode & othersReadMask) === 0) return [];
   return [
     warn("readable_secrets", `${name} holds secrets and other users of this machine can read it: chmod 600 ${name}`),
   ];

@@ -162,7 +162,7 @@ describe("notices about a valid configuration", () => {
 
   it("warn of a file with secrets that others can read", () => {
     const toml = '[glm]\napi_key = "a-real-key"\n[[auth.users]]\nusername = "a"\npassword = "b"\n';
-    assert.ok(listCodes(toml, 0o640).includes("readable_secrets"));
+    assert.ok(listCodes(toml, 0o644).includes("readable_secrets"));
     assert.ok(!listCodes(toml, 0o600).includes("readable_secrets"));
     assert.ok(!listCodes("[server]\nport = 1\n", 0o644).includes("readable_secrets"));
   });

@@ -1,0 +1,178 @@
+// A real gateway in front of the simulator, both on free loopback ports, for tests over sockets. Keeps what the
+// gateway logs, so that a test can look for what must not be there.
+
+import { Agent, type IncomingHttpHeaders, request as openRequest } from "node:http";
+
+import { pino } from "pino";
+import { type App, createApp } from "../../src/app.ts";
+import { systemClock } from "../../src/base/clock.ts";
+import type { Settings } from "../../src/config/settings.ts";
+import { type Simulator, type SimulatorOptions, startSimulator } from "../../src/simulator/simulator.ts";
+
+type Overrides = { readonly [Section in keyof Settings]?: Partial<Settings[Section]> };
+
+export interface TestGateway {
+  readonly url: string;
+  readonly port: number;
+  readonly app: App;
+  readonly simulator: Simulator;
+  readonly settings: Settings;
+  /** Every line of the log so far. */
+  readonly logLines: readonly string[];
+  /** The records of the calls that have ended, as logged. */
+  readonly callLines: () => Record<string, unknown>[];
+  logIn(username?: string, password?: string): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** The canary must show up nowhere. */
+export const upstreamKey = "zkCANARYid0123456789.zkCANARYsecret9876";
+
+export const testSettings: Settings = {
+  server: {
+    host: "127.0.0.1",
+    port: 0,
+    bodyBytesMax: 1024 * 1024,
+    shutdownGraceMs: 2_000,
+    writeStallMs: 30_000,
+    trustedProxies: [],
+  },
+  auth: {
+    jwtSecret: "a-test-secret-of-more-than-32-bytes!",
+    tokenTtlSeconds: 60,
+    users: [
+      { username: "user1", password: "pass123", role: "user", weight: 1 },
+      { username: "user2", password: "pass456", role: "user", weight: 1 },
+    ],
+  },
+  glm: {
+    keyName: "default",
+    apiKey: upstreamKey,
+    baseUrl: "http://127.0.0.1:1/api/paas/v4",
+    timeouts: { totalMs: 20_000, firstByteMs: null, idleMs: null },
+    models: [],
+    aliases: new Map(),
+  },
+  rateLimit: {
+    startsPerSecond: 1_000,
+    concurrencyMax: null,
+    queueCapacity: 20,
+    queueTimeoutMs: 5_000,
+    sendGuardMs: 20,
+    abortLingerMs: 300,
+  },
+  log: { level: "debug" },
+};
+
+export async function startGateway(
+  overrides: Overrides = {},
+  simulatorOptions: SimulatorOptions = {},
+): Promise<TestGateway> {
+  const simulator = await startSimulator({ apiKeys: [upstreamKey], firstTokenMs: 5, tokenMs: 1, ...simulatorOptions });
+  const settings: Settings = {
+    server: { ...testSettings.server, ...overrides.server },
+    auth: { ...testSettings.auth, ...overrides.auth },
+    glm: { ...testSettings.glm, baseUrl: simulator.baseUrl, ...overrides.glm },
+    rateLimit: { ...testSettings.rateLimit, ...overrides.rateLimit },
+    log: { ...testSettings.log, ...overrides.log },
+  };
+  const logLines: string[] = [];
+  const log = pino({ level: settings.log.level, base: null }, { write: (line: string) => void logLines.push(line) });
+  const app = createApp(settings, "0.0.0-test", log, systemClock);
+  const port = await app.start();
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    url,
+    port,
+    app,
+    simulator,
+    settings,
+    logLines,
+    callLines: () =>
+      logLines
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+        .filter(({ msg }) => typeof msg === "string" && msg.startsWith("call ")),
+    async logIn(username = "user1", password = "pass123") {
+      const { status, json } = await send(`${url}/auth/login`, { body: { username, password } });
+      if (status !== 200) throw new Error(`login failed: ${status} ${JSON.stringify(json)}`);
+      return (json as { token: string }).token;
+    },
+    async stop() {
+      await app.stop();
+      await simulator.close();
+    },
+  };
+}
+
+export interface Sent {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** The body as JSON, or undefined. */
+  readonly json: unknown;
+  /** From the request to the answer's end. */
+  readonly durationMs: number;
+}
+
+export interface SendOptions {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** An object is sent as JSON. */
+  readonly body?: object | string | Buffer;
+  readonly token?: string;
+  readonly signal?: AbortSignal;
+  readonly onData?: (chunk: Buffer) => void;
+}
+
+/** One request on a connection of its own. */
+export function send(url: string, options: SendOptions = {}): Promise<Sent> {
+  const { body, token, signal, onData } = options;
+  const text = typeof body === "string" || Buffer.isBuffer(body) ? body : body && JSON.stringify(body);
+  const headers = {
+    ...(text ? { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) } : {}),
+    ...(token ? { authorization: `Bearer ${token}` } : {}),
+    ...options.headers,
+  };
+  const method = options.method ?? (text ? "POST" : "GET");
+  const startedAt = performance.now();
+  return new Promise((resolve, reject) => {
+    const request = openRequest(url, { method, headers, agent: new Agent(), ...(signal && { signal }) }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => {
+        chunks.push(chunk);
+        onData?.(chunk);
+      });
+      response.on("error", reject);
+      response.on("end", () => {
+        const received = Buffer.concat(chunks).toString("utf8");
+        const durationMs = performance.now() - startedAt;
+        const { statusCode: status = 0, headers } = response;
+        resolve({ status, headers, text: received, json: parse(received), durationMs });
+      });
+    });
+    request.on("error", reject);
+    request.end(text || undefined);
+  });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A chat request's body. */
+export function chat(content = "hello", more: object = {}): Record<string, unknown> {
+  return { model: "glm-4.5-flash", messages: [{ role: "user", content }], thinking: { type: "disabled" }, ...more };
+}
+
+/** Waits until a condition holds, looking every few milliseconds. Fails with `what` when it does not in time. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

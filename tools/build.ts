@@ -1,0 +1,28 @@
+// Bundles the gateway into one file that runs on Node without this checkout: dist/glm-proxy.js.
+
+import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { build } from "esbuild";
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+const outfile = "dist/glm-proxy.js";
+
+rmSync("dist", { recursive: true, force: true });
+await build({
+  entryPoints: ["src/main.ts"],
+  outfile,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node24",
+  legalComments: "eof",
+  define: { "process.env.GLM_PROXY_BUNDLED_VERSION": JSON.stringify(version) },
+  banner: {
+    // Some of the bundled packages are CommonJS and ask for Node's own modules by require().
+    js: "#!/usr/bin/env node\nimport { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);",
+  },
+  logLevel: "warning",
+});
+chmodSync(outfile, 0o755);
+console.log(`${outfile}: glm-proxy ${version}`);
