@@ -43,6 +43,7 @@ export async function play(
       break;
     case "cut":
       // What was written shall arrive before the end.
+      await new Promise((resolve) => setImmediate(resolve));
       socket?.end();
       break;
     case "reset":

@@ -1,7 +1,17 @@
-// Undoes a compression that was not asked for: one layer, bounded in size. More is refused as unusable.
+// Undoes a compression that was not asked for: one layer, bounded in size or by backpressure. More is refused.
 
+import type { Transform } from "node:stream";
 import { promisify } from "node:util";
-import { brotliDecompress, gunzip, inflate, zstdDecompress } from "node:zlib";
+import {
+  brotliDecompress,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createZstdDecompress,
+  gunzip,
+  inflate,
+  zstdDecompress,
+} from "node:zlib";
 import { Refusal } from "../base/refusal.ts";
 
 const decoders = {
@@ -11,6 +21,19 @@ const decoders = {
   br: promisify(brotliDecompress),
   zstd: promisify(zstdDecompress),
 } as const;
+
+const streamDecoders: Readonly<Record<string, () => Transform>> = {
+  gzip: createGunzip,
+  "x-gzip": createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+  zstd: createZstdDecompress,
+};
+
+/** A stream that undoes the coding as the bytes come; null for unknown or several codings. */
+export function createStreamDecoder(coding: string): Transform | null {
+  return Object.hasOwn(streamDecoders, coding) ? (streamDecoders[coding] as () => Transform)() : null;
+}
 
 /** Throws `upstream_unexpected` for unknown or several codings, `upstream_too_large` beyond `bytesMax`. */
 export async function decodeBody(body: Buffer, coding: string, bytesMax: number): Promise<Buffer> {

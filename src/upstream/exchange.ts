@@ -4,12 +4,13 @@
 //        │          │           └─ anything else ─▶ collected, bounded ─▶ WholeAnswer | Refusal
 //        └──────────┴── abort, failure ─▶ Refusal          every way out ends in flight.onEnd, once
 
+import type { Transform } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { Answer, AnswerSink, StreamedAnswer } from "../base/answer.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import { findLeadingError } from "../base/sse-scanner.ts";
-import { decodeBody } from "./content-coding.ts";
+import { createStreamDecoder, decodeBody } from "./content-coding.ts";
 import { toTransportRefusal } from "./transport-error.ts";
 import type { Flight, UpstreamRequest } from "./upstream.ts";
 import { judgeError, readErrorBody, readRetryAfter } from "./verdict.ts";
@@ -42,6 +43,8 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
   let controller: Dispatcher.DispatchController | null = null;
   let head: Head | null = null;
   let isStreaming = false;
+  /** Only for a stream that came compressed. */
+  let decoder: Transform | null = null;
   let isOver = false;
   let sink: AnswerSink | null = null;
   let chunks: Buffer[] = [];
@@ -57,6 +60,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     isOver = true;
     flight.signal.removeEventListener("abort", onAbort);
     if (how === "aborted") controller?.abort(refusal ?? new Error("no longer needed"));
+    decoder?.destroy();
     flight.onEnd(how);
     if (!isStreaming) {
       if (refusal) reject(refusal);
@@ -67,6 +71,22 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
 
   function onAbort(): void {
     finish(refusalOf(flight.signal), "aborted");
+  }
+
+  /** Puts a decoder between the wire and the reader; the wire is paused while the decoder is behind. */
+  function decode(coding: string): boolean {
+    decoder = createStreamDecoder(coding);
+    decoder
+      ?.on("data", deliver)
+      .on("drain", () => controller?.resume())
+      .on("end", () => finish(null, "ended"))
+      .on("error", (error) => finish(new Refusal("upstream_truncated", {}, error), "aborted"));
+    return decoder !== null;
+  }
+
+  function deliver(chunk: Buffer): void {
+    if (sink) sink.onData(chunk);
+    else chunks.push(chunk);
   }
 
   function startStream({ status, contentType, upstreamRequestId }: Head): void {
@@ -85,12 +105,12 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
         else if (earlyEnd === null) reader.onEnd();
       },
       pause() {
-        controller?.pause();
+        (decoder ?? controller)?.pause();
         flight.onPause(true);
       },
       resume() {
         flight.onPause(false);
-        controller?.resume();
+        (decoder ?? controller)?.resume();
       },
       discard,
       abort: () => finish(null, "aborted"),
@@ -111,7 +131,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
 
   function discard(): Promise<void> {
     if (isOver) return Promise.resolve();
-    controller?.resume();
+    (decoder ?? controller)?.resume();
     const { promise, resolve: resolveEnd } = Promise.withResolvers<void>();
     const cancel = context.clock.after(discardMsMax, () => finish(null, "aborted"));
     const end = () => {
@@ -211,19 +231,21 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
       head = readHead(status, headers, mask);
       flight.onHead(status);
       const isEventStream = /^text\/event-stream\b/i.test(head.contentType);
-      if (status === 200 && request.isStream && isEventStream && head.contentCoding === "identity") startStream(head);
+      if (status !== 200 || !request.isStream || !isEventStream) return;
+      if (head.contentCoding === "identity" || decode(head.contentCoding)) startStream(head);
     },
     onResponseData(_controller, chunk) {
       if (isOver) return;
       flight.onBytes(chunk.length);
       if (!isStreaming) collect(chunk);
-      else if (sink) sink.onData(chunk);
-      else chunks.push(chunk);
+      else if (!decoder) deliver(chunk);
+      else if (!decoder.write(chunk)) controller?.pause();
     },
     onResponseEnd() {
       if (isOver) return;
-      if (isStreaming) finish(null, "ended");
-      else void concludeWhole();
+      if (!isStreaming) void concludeWhole();
+      else if (decoder) decoder.end();
+      else finish(null, "ended");
     },
     onRequestUpgrade(_controller, _status, _headers, socket) {
       socket.destroy();
