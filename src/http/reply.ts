@@ -52,7 +52,9 @@ export function createReply(
       const headers = { ...common, "content-type": contentType, "content-length": bytes.length, ...more };
       if (isWorthDropping(request)) {
         response.writeHead(status, headers);
-        response.end(bytes);
+        // A HEAD request is answered with the head that GET would have.
+        if (request.method === "HEAD") response.end();
+        else response.end(bytes);
       } else {
         endAfterRequest(status, headers, bytes);
       }
