@@ -44,7 +44,7 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
   });
   const firstByte = new Histogram({
     name: "glm_proxy_time_to_first_byte_seconds",
-    help: "Time from the send to the first byte of the upstream's answer",
+    help: "Time from the send to the first byte of a good answer",
     labelNames: ["model"],
     buckets: answerBuckets,
     registers,
@@ -119,7 +119,8 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
     // Only models that the upstream answered for get a label of their own.
     const model =
       outcome === "served" ? toModelLabel(record.model) : knownModels.has(record.model) ? record.model : "other";
-    if (firstByteAt !== null) firstByte.observe({ model }, (firstByteAt - sentAt) / 1_000);
+    if (firstByteAt !== null && record.upstreamStatus === 200)
+      firstByte.observe({ model }, (firstByteAt - sentAt) / 1_000);
     if (usage) {
       tokens.inc({ model, direction: "prompt" }, usage.promptTokens);
       tokens.inc({ model, direction: "completion" }, usage.completionTokens);
