@@ -37,8 +37,9 @@ export interface App {
   abort(): void;
 }
 
-/** Request bodies in memory, and unsent bytes of answers: all calls together, and one stream alone. */
+/** In memory at once: request bodies, answers being collected, unsent bytes of answers; and of one stream alone. */
 const bodyBytesMax = 256 * 1024 * 1024;
+const collectedBytesMax = 256 * 1024 * 1024;
 const unsentBytesMax = 64 * 1024 * 1024;
 const unsentBytesPerStreamMax = 1024 * 1024;
 /** Threads of Node's pool for password hashes: half of its four, so that name resolution has room. */
@@ -55,7 +56,9 @@ export function createApp(initial: Settings, version: string, log: Logger, clock
   const identity = createIdentity({ users, sessionTokens, passwords, clock });
   const scheduler = createMemoryScheduler(settings.rateLimit, settings.glm.keyName, clock);
   const { baseUrl, apiKey } = settings.glm;
-  const upstream = createGlmUpstream({ baseUrl, apiKey, product: `glm-proxy/${version}`, clock });
+  const product = `glm-proxy/${version}`;
+  const collectBudget = createByteBudget(collectedBytesMax);
+  const upstream = createGlmUpstream({ baseUrl, apiKey, product, clock, collectBudget });
   const unsentBudget = createByteBudget(unsentBytesMax);
   const calls = createCallRegistry(clock);
   const { snapshot } = scheduler;
@@ -83,9 +86,9 @@ export function createApp(initial: Settings, version: string, log: Logger, clock
   });
 
   function createRoutes(): RouteTable {
-    const login = createLoginRoute(identity, (outcome, requestId, address) => {
+    const login = createLoginRoute(identity, ({ outcome, requestId, address, user }) => {
       metrics.countLogin(outcome);
-      log.info({ request_id: requestId, address, outcome }, "login");
+      log.info({ request_id: requestId, address, user, outcome }, "login");
     });
     const chat: Route = { access: "call", surface: chatCompletions };
     const readiness = createReadinessRoute(() => calls.isDraining);

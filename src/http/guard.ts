@@ -10,7 +10,8 @@ const headersMax = 100;
 const singleHeaders = new Set(["host", "authorization", "content-type", "content-length", "transfer-encoding"]);
 const hostPattern = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 /** Bytes and escapes by which two readers of one target may disagree on what it names. */
-const ambiguousTarget = /[^\x21-\x7e]|[\\#]|%(?:00|2f|5c|2e%2e|0[ad])/i;
+const ambiguousBytes = /[^\x21-\x7e]|[\\#]/;
+const ambiguousEscapes = /%(?:00|2f|5c|2e|0[ad])/i;
 const secretInQuery = /[?&](?:key|api[-_]?key|token|access_token|password|secret)=/i;
 
 export function guardRequest(request: IncomingMessage): string {
@@ -22,9 +23,10 @@ export function guardRequest(request: IncomingMessage): string {
 function toCanonicalPath(target: string): string {
   if (target.length > targetCharactersMax) throw bad(`its target is longer than ${targetCharactersMax} characters`);
   if (!target.startsWith("/")) throw bad("its target must begin with /");
-  if (ambiguousTarget.test(target)) throw bad("its target has characters that are not allowed there");
+  if (ambiguousBytes.test(target)) throw bad("its target has characters that are not allowed there");
   if (secretInQuery.test(target)) throw bad("secrets do not belong into a URL; send them as a header");
   const path = target.split("?", 1)[0] as string;
+  if (ambiguousEscapes.test(path)) throw bad("its path has escapes that are not allowed there");
   // Base URLs are often joined carelessly: "//chat/completions/" is the same place.
   const canonical = path.includes("//") || path.endsWith("/") ? `/${path.split("/").filter(Boolean).join("/")}` : path;
   if (/\/\.{1,2}(?:\/|$)/.test(canonical)) throw bad("its target has dot segments");

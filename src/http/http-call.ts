@@ -43,6 +43,7 @@ export class HttpCall implements Call, Client {
     this.bearer = readBearer(request.headers.authorization);
     this.patienceMs = readPatienceMs(request.headers["x-stainless-timeout"]);
     this.signal = this.#controller.signal;
+    this.noteQueue(0);
     // The response's "close", not the request's, tells that the client has left (nodejs/node documents both).
     response.once("close", () => {
       bodyBudget.give(this.#bodyBytesTaken);
@@ -112,7 +113,7 @@ export class HttpCall implements Call, Client {
     }
     const { surface, reply } = this.#options;
     if (!response.headersSent) {
-      if (!response.hasHeader("x-queue-wait-ms")) this.#noteRefusedWait(refusal);
+      if (refusal.reason === "queue_timeout") this.noteQueue(refusal.facts.elapsedMs ?? 0);
       reply.refuse(refusal, surface.formatRefusal);
       return "refused";
     }
@@ -121,12 +122,6 @@ export class HttpCall implements Call, Client {
     // A client that does not read its last event either is cut by the stall timer.
     this.#watchStall();
     return "cut";
-  }
-
-  /** A call that was refused in the queue tells how long it waited there. */
-  #noteRefusedWait(refusal: Refusal): void {
-    if (refusal.reason === "queue_timeout") this.noteQueue(refusal.facts.elapsedMs ?? 0);
-    else if (refusal.reason === "queue_full") this.noteQueue(0);
   }
 
   #noteUpstream(answer: WholeAnswer | StreamedAnswer): void {

@@ -4,16 +4,19 @@ import { Refusal } from "../base/refusal.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { PublicRoute } from "./routes.ts";
 
-export type LoginOutcome = "granted" | "refused";
+export interface LoginRecord {
+  readonly outcome: "granted" | "refused";
+  readonly requestId: string;
+  readonly address: string;
+  /** Null for a refused login: some people type their password where the name belongs. */
+  readonly user: string | null;
+}
 
 const bodyBytesMax = 8_192;
 const usernameCharactersMax = 256;
 const passwordBytesMax = 1_024;
 
-export function createLoginRoute(
-  identity: Identity,
-  onLogin: (outcome: LoginOutcome, requestId: string, address: string) => void,
-): PublicRoute {
+export function createLoginRoute(identity: Identity, onLogin: (record: LoginRecord) => void): PublicRoute {
   return {
     access: "public",
     because: "it is where a token comes from; guessing is slowed",
@@ -21,11 +24,11 @@ export function createLoginRoute(
       try {
         const { username, password } = parseCredentials(await readBody(bodyBytesMax));
         const { sessionToken, expiresInSeconds } = await identity.logIn({ username, password, address });
-        onLogin("granted", reply.requestId, address);
+        onLogin({ outcome: "granted", requestId: reply.requestId, address, user: username });
         const body = JSON.stringify({ token: sessionToken, expires_in: expiresInSeconds });
         reply.send(200, "application/json; charset=utf-8", body);
       } catch (error) {
-        onLogin("refused", reply.requestId, address);
+        onLogin({ outcome: "refused", requestId: reply.requestId, address, user: null });
         throw error;
       }
     },

@@ -44,7 +44,12 @@ export async function relay(
   relayed.usage = parseUsage(usage);
   relayed.finishReason = typeof finishReason === "string" ? finishReason : null;
   relayed.bytesOut = answer.body.length;
-  await client.sendWhole(answer);
+  bounds.unsentBudget.force(relayed.bytesOut);
+  try {
+    await client.sendWhole(answer);
+  } finally {
+    bounds.unsentBudget.give(relayed.bytesOut);
+  }
 }
 
 async function relayStream(

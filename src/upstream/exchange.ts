@@ -7,6 +7,7 @@
 import type { Transform } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { Answer, AnswerSink, StreamedAnswer } from "../base/answer.ts";
+import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import { findLeadingError } from "../base/sse-scanner.ts";
@@ -20,6 +21,8 @@ export interface ExchangeContext {
   readonly apiKey: string;
   readonly clock: Clock;
   readonly connectTimeoutMs: number;
+  /** Bytes of answers that are being collected, all exchanges together. */
+  readonly collectBudget: ByteBudget;
 }
 
 interface Head {
@@ -57,8 +60,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
   /** The one way out. `refusal` null: the upstream sent all it had. */
   function finish(refusal: Refusal | null, how: "ended" | "aborted"): void {
     if (isOver) return;
-    isOver = true;
-    flight.signal.removeEventListener("abort", onAbort);
+    close();
     if (how === "aborted") controller?.abort(refusal ?? new Error("no longer needed"));
     decoder?.destroy();
     flight.onEnd(how);
@@ -67,6 +69,12 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     } else if (!sink) earlyEnd = refusal;
     else if (refusal) sink.onError(refusal);
     else sink.onEnd();
+  }
+
+  function close(): void {
+    isOver = true;
+    flight.signal.removeEventListener("abort", onAbort);
+    context.collectBudget.give(collectedBytes);
   }
 
   function onAbort(): void {
@@ -151,6 +159,10 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
   }
 
   function collect(chunk: Buffer): void {
+    if (!context.collectBudget.take(chunk.length)) {
+      finish(new Refusal("memory_full"), "aborted");
+      return;
+    }
     collectedBytes += chunk.length;
     const isSuccess = head?.status === 200 && !request.isStream;
     const bytesMax = isSuccess ? answerBytesMax : errorBytesMax;
@@ -162,10 +174,8 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
   async function concludeWhole(): Promise<void> {
     const { contentCoding } = head as Head;
     // The upstream is done with the call; decoding is ours and must not hold its place.
-    const ended = flight.onEnd;
-    isOver = true;
-    flight.signal.removeEventListener("abort", onAbort);
-    ended("ended");
+    close();
+    flight.onEnd("ended");
     try {
       const body = await decodeBody(Buffer.concat(chunks), contentCoding, answerBytesMax);
       resolve(toWholeAnswer(body));

@@ -3,6 +3,7 @@
 
 import { type Dispatcher, Pool } from "undici";
 import type { Answer } from "../base/answer.ts";
+import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { refusalOf } from "../base/refusal.ts";
 import { createExchange } from "./exchange.ts";
@@ -15,11 +16,14 @@ export interface GlmUpstreamOptions {
   /** Sent as user-agent. */
   readonly product: string;
   readonly clock: Clock;
+  /** Bytes of answers that are being collected, all calls together. */
+  readonly collectBudget: ByteBudget;
 }
 
 export const connectTimeoutMs = 10_000;
 
-export function createGlmUpstream({ baseUrl, apiKey, product, clock }: GlmUpstreamOptions): Upstream {
+export function createGlmUpstream(options: GlmUpstreamOptions): Upstream {
+  const { baseUrl, apiKey, product, clock, collectBudget } = options;
   const { origin, pathname } = new URL(baseUrl);
   const basePath = pathname.replace(/\/+$/, "");
   const pool = new Pool(origin, {
@@ -47,14 +51,14 @@ export function createGlmUpstream({ baseUrl, apiKey, product, clock }: GlmUpstre
       flight.onEnd("aborted");
       throw refusalOf(flight.signal);
     }
-    const exchange = createExchange(request, flight, { apiKey, clock, connectTimeoutMs });
-    const options: Dispatcher.DispatchOptions = {
+    const exchange = createExchange(request, flight, { apiKey, clock, connectTimeoutMs, collectBudget });
+    const dispatch: Dispatcher.DispatchOptions = {
       method: "POST",
       path: basePath + request.path,
       headers: [...headers, request.isStream ? "text/event-stream" : "application/json"],
       body: request.body,
     };
-    pool.dispatch(options, exchange.handler);
+    pool.dispatch(dispatch, exchange.handler);
     return exchange.answer;
   }
 

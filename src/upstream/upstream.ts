@@ -9,7 +9,7 @@ export interface Upstream {
    * once and the promise rejects with the signal's refusal.
    */
   send(request: UpstreamRequest, flight: Flight): Promise<Answer>;
-  /** Closes idle connections now and busy ones when they end. */
+  /** Closes every connection. */
   close(): Promise<void>;
 }
 

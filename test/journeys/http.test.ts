@@ -35,6 +35,7 @@ describe("the guard before the routes", () => {
     "an encoded slash": [get("/a%2flivez"), 400],
     "an encoded NUL": [get("/livez%00"), 400],
     "encoded dots": [get("/x/%2e%2e/livez"), 400],
+    "an encoded dot": [get("/%2e/livez"), 400],
     "dot segments": [get("/x/../livez"), 400],
     "a target beyond 2 KiB": [get(`/${"x".repeat(3_000)}`), 400],
     "a key in the URL": [get("/livez?api_key=abcdef"), 400],

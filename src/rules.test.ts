@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createCallRules } from "./rules.ts";
+
+const defaults = { totalMs: 20_000, firstByteMs: null, idleMs: null };
+
+describe("createCallRules()", () => {
+  it("gives a model the times of the first pattern that matches, field by field over the defaults", () => {
+    const rules = createCallRules(
+      defaults,
+      [
+        { pattern: "glm-5*", timeouts: { totalMs: 600_000 } },
+        { pattern: "glm-*-flash", timeouts: { idleMs: 5_000 } },
+        { pattern: "*", timeouts: { firstByteMs: 1_000 } },
+      ],
+      new Map(),
+    );
+    assert.deepEqual(rules.timeoutsFor("glm-5.3-flash"), { ...defaults, totalMs: 600_000 });
+    assert.deepEqual(rules.timeoutsFor("glm-4.5-flash"), { ...defaults, idleMs: 5_000 });
+    assert.deepEqual(rules.timeoutsFor("glm--flas"), { ...defaults, firstByteMs: 1_000 });
+    assert.deepEqual(rules.timeoutsFor("other"), { ...defaults, firstByteMs: 1_000 });
+  });
+
+  it("takes a pattern for text, not for a regular expression", () => {
+    const rules = createCallRules(defaults, [{ pattern: "glm-4.5*a*b", timeouts: { totalMs: 1 } }], new Map());
+    assert.equal(rules.timeoutsFor("glm-4.5-xaxb").totalMs, 1);
+    assert.equal(rules.timeoutsFor("glm-4.5ab").totalMs, 1);
+    assert.equal(rules.timeoutsFor("glm-4x5ab").totalMs, 20_000);
+    assert.equal(rules.timeoutsFor("glm-4.5b").totalMs, 20_000);
+  });
+});
