@@ -11,27 +11,17 @@ import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import { findLeadingError } from "../base/sse-scanner.ts";
+import type { AnswerJudge, Head } from "./answer-judge.ts";
 import { createStreamDecoder, decodeBody } from "./content-coding.ts";
 import { toTransportRefusal } from "./transport-error.ts";
 import type { Flight, UpstreamRequest } from "./upstream.ts";
-import { judgeError, readErrorBody, readRetryAfter } from "./verdict.ts";
 
 export interface ExchangeContext {
-  /** Masked wherever the upstream might repeat it. */
-  readonly apiKey: string;
+  readonly judge: AnswerJudge;
   readonly clock: Clock;
   readonly connectTimeoutMs: number;
   /** Bytes of answers that are being collected, all exchanges together. */
   readonly collectBudget: ByteBudget;
-}
-
-interface Head {
-  readonly status: number;
-  readonly contentType: string;
-  readonly contentCoding: string;
-  readonly upstreamRequestId: string | null;
-  readonly retryAfter: string | null;
-  readonly retryAfterMs: string | null;
 }
 
 /** A whole answer larger than this is refused; an error's or an unexpected one's body is read up to the second. */
@@ -122,7 +112,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
       },
       discard,
       abort: () => finish(null, "aborted"),
-      judge: (error) => judge(error, "an error among its events"),
+      judge: (error) => refuse(error, "an error among its events"),
     };
     // What came in the same segment as the head is here in the next microtask: an error as the first event can
     // then still become a status. Nothing waits for it.
@@ -130,7 +120,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
       const error = chunks.length === 0 ? null : findLeadingError(Buffer.concat(chunks));
       if (error === null) return resolve(streamed);
       isStreaming = false;
-      const refusal = judge(error, "");
+      const refusal = refuse(error, "");
       // It may have ended already, in the same segment.
       if (isOver) reject(refusal);
       else finish(refusal, "aborted");
@@ -168,7 +158,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     const bytesMax = isSuccess ? answerBytesMax : errorBytesMax;
     if (collectedBytes <= bytesMax) chunks.push(chunk);
     else if (isSuccess) finish(new Refusal("upstream_too_large", { limit: bytesMax }), "aborted");
-    else finish(judge(null, "too long an error"), "aborted");
+    else finish(refuse(null, "too long an error"), "aborted");
   }
 
   async function concludeWhole(): Promise<void> {
@@ -178,55 +168,22 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     flight.onEnd("ended");
     try {
       const body = await decodeBody(Buffer.concat(chunks), contentCoding, answerBytesMax);
-      resolve(toWholeAnswer(body));
+      const parsed = context.judge.parse(head as Head, body);
+      if (context.judge.isGood(head as Head, parsed, request.isStream))
+        resolve({ ...(head as Head), kind: "whole", body, parsed });
+      else throw refuse(parsed, context.judge.explain(head as Head, request.isStream));
     } catch (error) {
       reject(error);
     }
   }
 
-  function toWholeAnswer(body: Buffer): Answer {
-    const { status, contentType, upstreamRequestId } = head as Head;
-    const isJson = /^application\/(?:[\w.+-]+\+)?json\b/i.test(contentType);
-    let parsed: unknown;
-    try {
-      if (isJson || body.length <= errorBytesMax) parsed = JSON.parse(body.toString("utf8"));
-    } catch {
-      parsed = undefined;
-    }
-    if (status !== 200 || readErrorBody(parsed)) throw judge(parsed, `status ${status}`);
-    if (request.isStream) throw unexpected(`no event stream but "${contentType.slice(0, 100)}"`);
-    if (!isJson || parsed === undefined) throw unexpected(`no JSON but "${contentType.slice(0, 100)}"`);
-    return { kind: "whole", status, contentType, upstreamRequestId, body, parsed };
-  }
-
-  /** The refusal for an answer that says no, or that says nothing we understand. */
-  function judge(parsed: unknown, otherwise: string): Refusal {
-    const { status, retryAfter, retryAfterMs } = head as Head;
-    const error = readErrorBody(parsed);
-    if (status < 400 && error === null) return unexpected(otherwise);
-    const wallNow = context.clock.wallNow();
-    const refusal = judgeError(
-      {
-        status,
-        code: error?.code ?? null,
-        message: mask(error?.message ?? ""),
-        retryAfterMs: readRetryAfter(retryAfter, retryAfterMs, wallNow),
-      },
-      wallNow,
-    );
+  /** The refusal for an answer that says no; the lane hears of it when it is about the upstream's limit. */
+  function refuse(parsed: unknown, otherwise: string): Refusal {
+    const refusal = context.judge.toRefusal(head as Head, parsed, otherwise);
     if (refusal.reason === "upstream_rate_limited" || refusal.reason === "upstream_busy") {
       flight.onLimited(refusal.facts.retryAfterMs ?? 0);
     }
     return refusal;
-  }
-
-  function unexpected(detail: string): Refusal {
-    return new Refusal("upstream_unexpected", { detail: mask(detail).replace(/[^\x20-\x7e]/g, "?") });
-  }
-
-  function mask(text: string): string {
-    const parts = [context.apiKey, ...context.apiKey.split(".")].filter((part) => part.length >= 6);
-    return parts.reduce((masked, part) => masked.replaceAll(part, "***"), text);
   }
 
   const handler: Dispatcher.DispatchHandler = {
@@ -238,7 +195,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     },
     onResponseStart(_controller, status, headers) {
       if (isOver || status < 200) return;
-      head = readHead(status, headers, mask);
+      head = context.judge.readHead(status, headers);
       flight.onHead(status);
       const isEventStream = /^text\/event-stream\b/i.test(head.contentType);
       if (status !== 200 || !request.isStream || !isEventStream) return;
@@ -259,8 +216,8 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     },
     onRequestUpgrade(_controller, _status, _headers, socket) {
       socket.destroy();
-      head = readHead(101, {}, mask);
-      finish(unexpected("it wants another protocol"), "aborted");
+      head = context.judge.readHead(101, {});
+      finish(refuse(undefined, "it wants another protocol"), "aborted");
     },
     onResponseError(_controller, error) {
       const refusal = isStreaming
@@ -271,24 +228,4 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
   };
 
   return { handler, answer };
-}
-
-function readHead(
-  status: number,
-  headers: Record<string, string | string[] | undefined>,
-  mask: (text: string) => string,
-): Head {
-  const read = (name: string) => {
-    const value = headers[name];
-    return (Array.isArray(value) ? value.join(", ") : value) ?? null;
-  };
-  const id = read("x-request-id") ?? read("x-log-id");
-  return {
-    status,
-    contentType: read("content-type") ?? "",
-    contentCoding: read("content-encoding")?.trim().toLowerCase() || "identity",
-    upstreamRequestId: id !== null && /^[\x21-\x7e]{1,128}$/.test(id) ? mask(id) : null,
-    retryAfter: read("retry-after"),
-    retryAfterMs: read("retry-after-ms"),
-  };
 }

@@ -6,6 +6,7 @@ import type { Answer } from "../base/answer.ts";
 import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { refusalOf } from "../base/refusal.ts";
+import { createAnswerJudge } from "./answer-judge.ts";
 import { createExchange } from "./exchange.ts";
 import type { Flight, Upstream, UpstreamRequest } from "./upstream.ts";
 
@@ -25,6 +26,7 @@ export const connectTimeoutMs = 10_000;
 export function createGlmUpstream(options: GlmUpstreamOptions): Upstream {
   const { baseUrl, apiKey, product, clock, collectBudget } = options;
   const { origin, pathname } = new URL(baseUrl);
+  const judge = createAnswerJudge(apiKey, clock);
   const basePath = pathname.replace(/\/+$/, "");
   const pool = new Pool(origin, {
     // Admission bounds the calls in flight; a second bound here would make granted calls wait unseen.
@@ -51,7 +53,7 @@ export function createGlmUpstream(options: GlmUpstreamOptions): Upstream {
       flight.onEnd("aborted");
       throw refusalOf(flight.signal);
     }
-    const exchange = createExchange(request, flight, { apiKey, clock, connectTimeoutMs, collectBudget });
+    const exchange = createExchange(request, flight, { judge, clock, connectTimeoutMs, collectBudget });
     const dispatch: Dispatcher.DispatchOptions = {
       method: "POST",
       path: basePath + request.path,

@@ -1,0 +1,88 @@
+// Tells a good answer from one that says no and from one that makes no sense, and puts the latter two into refusals
+// in which the upstream's key can't show. Reads; decides nothing about connections.
+
+import type { Clock } from "../base/clock.ts";
+import { Refusal } from "../base/refusal.ts";
+import { judgeError, readErrorBody, readRetryAfter } from "./verdict.ts";
+
+/** What is looked at of an answer's head. */
+export interface Head {
+  readonly status: number;
+  readonly contentType: string;
+  /** "identity" when the body is as it is. */
+  readonly contentCoding: string;
+  readonly upstreamRequestId: string | null;
+  readonly retryAfter: string | null;
+  readonly retryAfterMs: string | null;
+}
+
+export interface AnswerJudge {
+  readHead(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): Head;
+  /** The body as JSON, or undefined. */
+  parse(head: Head, body: Buffer): unknown;
+  /** Whether a whole body is the answer that was asked for. */
+  isGood(head: Head, parsed: unknown, isStreamWanted: boolean): boolean;
+  /** In words, why a body that is no error is no answer either. */
+  explain(head: Head, isStreamWanted: boolean): string;
+  /** The refusal for what is not good: by the error in it, else `upstream_unexpected` with the given words. */
+  toRefusal(head: Head, parsed: unknown, otherwise: string): Refusal;
+}
+
+/** Bodies of another type are still looked into for an error up to this size. */
+const errorBytesMax = 64 * 1024;
+const idPattern = /^[\x21-\x7e]{1,128}$/;
+const jsonPattern = /^application\/(?:[\w.+-]+\+)?json\b/i;
+/** Parts of a key shorter than this are no secret, and masking them would mangle words. */
+const secretCharactersMin = 6;
+
+export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
+  const secrets = [apiKey, ...apiKey.split(".")].filter((part) => part.length >= secretCharactersMin);
+
+  function mask(text: string): string {
+    return secrets.reduce((masked, secret) => masked.replaceAll(secret, "***"), text);
+  }
+
+  return {
+    readHead(status, headers) {
+      const read = (name: string) => {
+        const value = headers[name];
+        return (Array.isArray(value) ? value.join(", ") : value) ?? null;
+      };
+      const id = read("x-request-id") ?? read("x-log-id");
+      return {
+        status,
+        contentType: read("content-type") ?? "",
+        contentCoding: read("content-encoding")?.trim().toLowerCase() || "identity",
+        upstreamRequestId: id !== null && idPattern.test(id) ? mask(id) : null,
+        retryAfter: read("retry-after"),
+        retryAfterMs: read("retry-after-ms"),
+      };
+    },
+    parse({ contentType }, body) {
+      if (!jsonPattern.test(contentType) && body.length > errorBytesMax) return undefined;
+      try {
+        return JSON.parse(body.toString("utf8"));
+      } catch {
+        return undefined;
+      }
+    },
+    isGood({ status, contentType }, parsed, isStreamWanted) {
+      const isJson = jsonPattern.test(contentType) && parsed !== undefined;
+      return status === 200 && isJson && !isStreamWanted && readErrorBody(parsed) === null;
+    },
+    explain({ status, contentType }, isStreamWanted) {
+      if (status !== 200) return `its status is ${status}`;
+      return `it is no ${isStreamWanted ? "event stream" : "JSON"} but "${contentType.slice(0, 100)}"`;
+    },
+    toRefusal({ status, retryAfter, retryAfterMs }, parsed, otherwise) {
+      const error = readErrorBody(parsed);
+      if (status < 400 && error === null) {
+        return new Refusal("upstream_unexpected", { detail: mask(otherwise).replace(/[^\x20-\x7e]/g, "?") });
+      }
+      const wallNow = clock.wallNow();
+      const wait = readRetryAfter(retryAfter, retryAfterMs, wallNow);
+      const message = mask(error?.message ?? "");
+      return judgeError({ status, code: error?.code ?? null, message, retryAfterMs: wait }, wallNow);
+    },
+  };
+}
