@@ -44,6 +44,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
   let collectedBytes = 0;
   /** How a stream ended before somebody read it: undefined while it has not. */
   let earlyEnd: Refusal | null | undefined;
+  let discarded: Promise<void> | undefined;
 
   flight.signal.addEventListener("abort", onAbort, { once: true });
 
@@ -128,6 +129,11 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
   }
 
   function discard(): Promise<void> {
+    discarded ??= startDiscarding();
+    return discarded;
+  }
+
+  function startDiscarding(): Promise<void> {
     if (isOver) return Promise.resolve();
     (decoder ?? controller)?.resume();
     const { promise, resolve: resolveEnd } = Promise.withResolvers<void>();
