@@ -93,10 +93,11 @@ describe("createExchange()", () => {
           if (event === "tick") return clock.advance(2_000);
           const answer = await Promise.race([settled, settle()]);
           if (answer?.kind !== "stream") return;
-          if (event === "discard") void answer.discard();
+          const isConsumed = sinkEvents.includes("consumed");
+          if (event === "discard" && isConsumed) void answer.discard();
           else if (event === "pause") answer.pause();
           else if (event === "resume") answer.resume();
-          else if (!sinkEvents.includes("consumed")) {
+          else if (event === "consume" && !isConsumed) {
             sinkEvents.push("consumed");
             answer.consume({
               onData() {},
