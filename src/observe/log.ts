@@ -12,7 +12,8 @@ export type LogLevel = "debug" | "info" | "warn";
 const waitingBytesMax = 8 * 1024 * 1024;
 
 export function createLog(level: LogLevel, isTerminal: boolean): Logger {
-  const sink = destination({ fd: 1, sync: false, minLength: 0, maxLength: waitingBytesMax });
+  // A terminal gets its lines at once, in order with what else is printed there.
+  const sink = destination({ fd: 1, sync: isTerminal, minLength: 0, maxLength: waitingBytesMax });
   // A closed pipe is the reader's choice, not a reason to end.
   sink.on("error", () => {});
   const stream = isTerminal ? { write: (line: string) => void sink.write(formatForTerminal(line)) } : sink;
