@@ -3,6 +3,7 @@
 
 import type { ChatRequest } from "./chat-request.ts";
 import { createRandom, hashText, type Random } from "./random.ts";
+import { composeArguments } from "./tool-arguments.ts";
 
 export interface ChatAnswer {
   readonly id: string;
@@ -11,60 +12,67 @@ export interface ChatAnswer {
   /** Pieces as they are streamed, one token each. */
   readonly reasoning: readonly string[];
   readonly content: readonly string[];
-  readonly toolCall: { readonly id: string; readonly name: string; readonly arguments: string } | null;
-  readonly finishReason: string;
-  readonly usage: unknown;
+  readonly toolCall: ToolCall | null;
+  readonly finishReason: "stop" | "length" | "tool_calls";
+  readonly usage: Usage;
+}
+
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON, unless max_tokens cut it. */
+  readonly arguments: string;
+}
+
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
+  readonly completion_tokens_details: { readonly reasoning_tokens: number };
 }
 
 const english = "the gateway keeps its key and shares the time of one scarce model fairly among many people".split(" ");
-const chinese = [
-  "网关",
-  "保管",
-  "密钥",
-  "，",
-  "让",
-  "许多人",
-  "公平",
-  "地",
-  "共享",
-  "一个",
-  "稀缺",
-  "的",
-  "模型",
-  "。",
-];
+const chinese = "网关 保管 密钥 ， 让 许多人 公平 地 共享 一个 稀缺 的 模型 。".split(" ");
 const framesDefault = 8;
 const reasoningFrames = 4;
+const argumentCharactersPerToken = 4;
 
 export function composeAnswer(request: ChatRequest, seed: number, id: string, wallNowMs: number): ChatAnswer {
   const random = createRandom(seed ^ hashText(request.prompt));
   const isChinese = /\p{Script=Han}/u.test(request.prompt);
-  const reasoning = request.isThinking ? speak(random, isChinese, reasoningFrames) : [];
-  const wanted = request.toolName === null ? (request.wishes.frames ?? framesDefault) : 0;
-  const content = speak(random, isChinese, wanted);
+  const thoughts = request.isThinking ? speak(random, isChinese, reasoningFrames) : [];
+  const words = request.tool ? [] : speak(random, isChinese, request.wishes.frames ?? framesDefault);
+  const spoken = request.tool ? composeArguments(request.tool.parameters, random) : "";
+  const callTokens = Math.ceil(spoken.length / argumentCharactersPerToken);
+
   // Reasoning counts: a small max_tokens may leave nothing for the answer.
-  const allowed = Math.max(0, request.tokensMax - reasoning.length);
-  const isCut = content.length > allowed || reasoning.length > request.tokensMax;
-  const said = content.slice(0, allowed);
-  const completionTokens = Math.min(reasoning.length, request.tokensMax) + said.length + (request.toolName ? 12 : 0);
+  const reasoning = thoughts.slice(0, request.tokensMax);
+  const left = request.tokensMax - reasoning.length;
+  const content = words.slice(0, left);
+  const isCut = thoughts.length + words.length + callTokens > request.tokensMax;
+  const said = spoken.slice(0, left * argumentCharactersPerToken);
+  const saysCall = request.tool !== null && left > 0;
   return {
     id,
     model: request.model,
     createdSeconds: Math.floor(wallNowMs / 1_000),
-    reasoning: reasoning.slice(0, request.tokensMax),
-    content: said,
-    toolCall:
-      request.toolName === null
-        ? null
-        : { id: `call_${random.hex(20)}`, name: request.toolName, arguments: '{"city":"北京","days":3}' },
-    finishReason: isCut ? "length" : request.toolName === null ? "stop" : "tool_calls",
-    usage: {
-      prompt_tokens: request.promptTokens,
-      completion_tokens: completionTokens,
-      total_tokens: request.promptTokens + completionTokens,
-      prompt_tokens_details: { cached_tokens: Math.floor(request.promptTokens / 4) },
-      completion_tokens_details: { reasoning_tokens: reasoning.length },
-    },
+    reasoning,
+    content,
+    toolCall: saysCall ? { id: `call_${random.hex(20)}`, name: request.tool.name, arguments: said } : null,
+    finishReason: isCut ? "length" : saysCall ? "tool_calls" : "stop",
+    usage: countUsage(request.promptTokens, reasoning.length, content.length + Math.min(callTokens, left)),
+  };
+}
+
+function countUsage(promptTokens: number, reasoningTokens: number, answerTokens: number): Usage {
+  const completionTokens = reasoningTokens + answerTokens;
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: Math.floor(promptTokens / 4) },
+    completion_tokens_details: { reasoning_tokens: reasoningTokens },
   };
 }
 
@@ -75,10 +83,4 @@ function speak(random: Random, isChinese: boolean, frames: number): string[] {
     const word = words[(start + index) % words.length] as string;
     return isChinese || index === 0 ? word : ` ${word}`;
   });
-}
-
-/** `YYYYMMDDHHMMSS` of Beijing's time and hexadecimal digits, as GLM's ids are. */
-export function createGlmId(random: Random, wallNowMs: number): string {
-  const time = new Date(wallNowMs + 8 * 3_600_000).toISOString().replace(/\D/g, "").slice(0, 14);
-  return time + random.hex(16);
 }

@@ -1,5 +1,7 @@
-// What GLM accepts as a chat request, and by which code it refuses the rest. Also reads the wishes that a prompt may
+// What GLM accepts as a chat request, and by which code it objects to the rest. Also reads the wishes that a prompt may
 // hold for the simulation: [frames=40] content frames, [delay=25] ms between them, [first=100] ms before the first.
+
+import { estimateTokens, type Model, models } from "./models.ts";
 
 export interface ChatRequest {
   readonly model: string;
@@ -12,8 +14,14 @@ export interface ChatRequest {
   readonly prompt: string;
   readonly promptTokens: number;
   /** The function that the prompt mentions by name, or null. */
-  readonly toolName: string | null;
+  readonly tool: Tool | null;
   readonly wishes: Wishes;
+}
+
+export interface Tool {
+  readonly name: string;
+  /** The parameters' JSON Schema, as it came. */
+  readonly parameters: unknown;
 }
 
 export interface Wishes {
@@ -22,61 +30,50 @@ export interface Wishes {
   readonly firstMs: number | null;
 }
 
-export interface Model {
-  readonly canThink: boolean;
-  readonly mustThink: boolean;
-  readonly outputTokensMax: number;
+export interface Objection {
+  readonly code: "1210" | "1211" | "1213" | "1214" | "1261";
+  /** The parameter that it is about. */
+  readonly param: string;
+  /** The model that was asked for, if it is one. */
+  readonly model: string | null;
 }
+
+type Fields = Readonly<Record<string, unknown>>;
 
 const framesMax = 100_000;
-const contextBytesMax = 1_000_000;
+const toolsMax = 128;
+const roles: readonly unknown[] = ["system", "user", "assistant", "tool"];
 
-export const models: ReadonlyMap<string, Model> = new Map([
-  ["glm-4-flash-250414", { canThink: false, mustThink: false, outputTokensMax: 16_384 }],
-  ["glm-4.5-flash", { canThink: true, mustThink: false, outputTokensMax: 98_304 }],
-  ["glm-4.5-air", { canThink: true, mustThink: false, outputTokensMax: 98_304 }],
-  ["glm-4.6v", { canThink: true, mustThink: false, outputTokensMax: 32_768 }],
-  ["glm-4.7", { canThink: true, mustThink: false, outputTokensMax: 131_072 }],
-  ["glm-4.7-flash", { canThink: true, mustThink: false, outputTokensMax: 131_072 }],
-  ["glm-5.3", { canThink: true, mustThink: true, outputTokensMax: 131_072 }],
-  ["glm-5.3-flash", { canThink: true, mustThink: true, outputTokensMax: 131_072 }],
-]);
-
-interface Message {
-  readonly role?: unknown;
-  readonly content?: unknown;
+export function parseChatRequest(body: Buffer): ChatRequest | Objection {
+  const fields = parseObject(body);
+  if (!fields) return { code: "1210", param: "", model: null };
+  const name = typeof fields.model === "string" ? fields.model.toLowerCase() : null;
+  const model = name === null ? undefined : models.get(name);
+  const missing = findMissing(fields);
+  if (missing) return { code: "1213", param: missing, model: model ? name : null };
+  if (name === null || !model) return { code: "1211", param: "model", model: null };
+  if (model.mustThink && readThinking(fields) === "disabled") return { code: "1210", param: "thinking", model: name };
+  const wrong = parameterRules.find(([, isFine]) => !isFine(fields, model));
+  if (wrong) return { code: "1214", param: wrong[0], model: name };
+  if (hasBrokenToolCall(fields)) return { code: "1210", param: "messages", model: name };
+  const promptTokens = estimateTokens(JSON.stringify(fields.messages));
+  if (promptTokens > model.contextTokens) return { code: "1261", param: "messages", model: name };
+  return readRequest(fields, name, model, promptTokens);
 }
 
-/** The request, or GLM's code for what is wrong with it. */
-export function parseChatRequest(body: Buffer): ChatRequest | { code: string } {
-  let fields: Record<string, unknown>;
-  try {
-    fields = JSON.parse(body.toString("utf8")) as Record<string, unknown>;
-  } catch {
-    return { code: "1210" };
-  }
-  if (typeof fields !== "object" || fields === null || Array.isArray(fields)) return { code: "1210" };
-  const name = typeof fields.model === "string" ? fields.model.toLowerCase() : null;
-  const messages = fields.messages as Message[];
-  if (name === null || messages === undefined) return { code: "1213" };
-  const model = models.get(name);
-  if (!model) return { code: "1211" };
-  const thinking = (fields.thinking as { type?: unknown } | undefined)?.type;
-  if (model.mustThink && thinking === "disabled") return { code: "1210" };
-  const isFine = areMessagesFine(messages) && areOptionsFine(fields, model);
-  if (!isFine) return { code: "1214" };
-  if (body.length > contextBytesMax) return { code: "1261" };
+function readRequest(fields: Fields, name: string, model: Model, promptTokens: number): ChatRequest {
+  const messages = toList(fields.messages);
   const prompt = readText(messages.findLast(({ role }) => role === "user")?.content);
   return {
     model: name,
     isStream: fields.stream === true,
-    isThinking: model.canThink && thinking !== "disabled",
+    isThinking: model.canThink && readThinking(fields) !== "disabled",
     hasToolStream: fields.tool_stream === true,
-    tokensMax: (fields.max_tokens as number | undefined) ?? model.outputTokensMax,
+    tokensMax: (fields.max_tokens as number | null | undefined) ?? model.outputTokensMax,
     requestId: typeof fields.request_id === "string" ? fields.request_id : null,
     prompt,
-    promptTokens: Math.max(1, Math.ceil(JSON.stringify(messages).length / 4)),
-    toolName: findMentionedTool(fields.tools, prompt),
+    promptTokens,
+    tool: findMentionedTool(toList(fields.tools), prompt),
     wishes: {
       frames: readWish(prompt, "frames"),
       delayMs: readWish(prompt, "delay"),
@@ -85,42 +82,117 @@ export function parseChatRequest(body: Buffer): ChatRequest | { code: string } {
   };
 }
 
-function areMessagesFine(messages: unknown): messages is Message[] {
+type ParameterRule = readonly [param: string, isFine: (fields: Fields, model: Model) => boolean];
+
+/** In the order in which they are looked at. Null counts as absent. */
+const parameterRules: readonly ParameterRule[] = [
+  ["messages", ({ messages }, model) => areMessagesFine(messages, model)],
+  ["stream", ({ stream }) => isAbsent(stream) || typeof stream === "boolean"],
+  ["thinking", ({ thinking }) => isAbsent(thinking) || isThinkingFine(thinking)],
+  ["stop", ({ stop }) => isAbsent(stop) || (Array.isArray(stop) && stop.length <= 1)],
+  ["max_tokens", ({ max_tokens: max }, model) => isAbsent(max) || isWithin(max, 1, model.outputTokensMax, true)],
+  ["temperature", ({ temperature }) => isAbsent(temperature) || isWithin(temperature, 0, 1)],
+  ["top_p", ({ top_p: topP }) => isAbsent(topP) || isWithin(topP, 0.01, 1)],
+  ["user_id", ({ user_id: id }) => isAbsent(id) || (typeof id === "string" && isWithin(id.length, 6, 128))],
+  ["request_id", ({ request_id: id }) => isAbsent(id) || typeof id === "string"],
+  ["tools", ({ tools }) => isAbsent(tools) || areToolsFine(tools)],
+];
+
+function findMissing({ model, messages }: Fields): string | null {
+  if (typeof model !== "string" || model === "") return "model";
+  return isAbsent(messages) ? "messages" : null;
+}
+
+function areMessagesFine(messages: unknown, model: Model): boolean {
   if (!Array.isArray(messages) || messages.length === 0) return false;
-  const roles = messages.map((message: Message) => message?.role);
-  if (!roles.every((role) => ["system", "user", "assistant", "tool"].includes(role as string))) return false;
-  return roles.some((role) => role === "user" || role === "tool");
+  const list = toList(messages);
+  if (list.length !== messages.length || !list.every(({ role }) => roles.includes(role))) return false;
+  const isAnswered = list.every(({ role, tool_call_id: id }) => role !== "tool" || typeof id === "string");
+  const hasQuestion = list.some(({ role }) => role === "user" || role === "tool");
+  return isAnswered && hasQuestion && list.every(({ content }) => isContentFine(content, model));
 }
 
-function areOptionsFine(fields: Record<string, unknown>, { outputTokensMax }: Model): boolean {
-  const { stream, stop, max_tokens: tokensMax, temperature, top_p: topP, user_id: userId, tools } = fields;
-  if (stream !== undefined && stream !== null && typeof stream !== "boolean") return false;
-  if (stop !== undefined && stop !== null && (!Array.isArray(stop) || stop.length > 1)) return false;
-  if (!isAbsentOr(tokensMax, (value) => Number.isInteger(value) && value >= 1 && value <= outputTokensMax))
-    return false;
-  if (!isAbsentOr(temperature, (value) => value >= 0 && value <= 1)) return false;
-  if (!isAbsentOr(topP, (value) => value >= 0.01 && value <= 1)) return false;
-  if (userId !== undefined && (typeof userId !== "string" || userId.length < 6 || userId.length > 128)) return false;
-  return tools === undefined || tools === null || (Array.isArray(tools) && tools.length <= 128);
+function isContentFine(content: unknown, model: Model): boolean {
+  if (isAbsent(content) || typeof content === "string") return true;
+  if (!Array.isArray(content)) return false;
+  return toList(content).every(({ type }) => type === "text" || (model.canSee && /^\w+_url$/.test(String(type))));
 }
 
-function isAbsentOr(value: unknown, isFine: (value: number) => boolean): boolean {
-  return value === undefined || value === null || (typeof value === "number" && isFine(value));
+function isThinkingFine(thinking: unknown): boolean {
+  const { type } = (thinking ?? {}) as Fields;
+  return isAbsent(type) || type === "enabled" || type === "disabled";
+}
+
+function areToolsFine(tools: unknown): boolean {
+  if (!Array.isArray(tools) || tools.length > toolsMax) return false;
+  return toList(tools).every(({ type, function: called }) => {
+    if (type !== "function") return typeof type === "string";
+    const { name } = (called ?? {}) as Fields;
+    return typeof name === "string" && /^[a-zA-Z0-9_-]{1,64}$/.test(name);
+  });
+}
+
+/** Arguments that are not JSON, in a call that the conversation brings back. */
+function hasBrokenToolCall({ messages }: Fields): boolean {
+  return toList(messages)
+    .flatMap(({ tool_calls: calls }) => toList(calls))
+    .some(({ function: called }) => {
+      const { arguments: text } = (called ?? {}) as Fields;
+      return typeof text === "string" && text !== "" && !isJson(text);
+    });
+}
+
+function findMentionedTool(tools: readonly Fields[], prompt: string): Tool | null {
+  for (const { function: called } of tools) {
+    const { name, parameters } = (called ?? {}) as Fields;
+    if (typeof name === "string" && prompt.includes(name)) return { name, parameters };
+  }
+  return null;
+}
+
+function readThinking({ thinking }: Fields): unknown {
+  return ((thinking ?? {}) as Fields).type;
 }
 
 function readText(content: unknown): string {
   if (typeof content === "string") return content;
-  if (!Array.isArray(content)) return "";
-  return content.map((part: { text?: unknown }) => (typeof part?.text === "string" ? part.text : "")).join(" ");
-}
-
-function findMentionedTool(tools: unknown, prompt: string): string | null {
-  if (!Array.isArray(tools)) return null;
-  const names = tools.map((tool: { function?: { name?: unknown } }) => tool?.function?.name);
-  return (names.find((name) => typeof name === "string" && prompt.includes(name)) as string | undefined) ?? null;
+  return toList(content)
+    .map(({ text }) => (typeof text === "string" ? text : ""))
+    .join(" ");
 }
 
 function readWish(prompt: string, name: string): number | null {
   const match = new RegExp(`\\[${name}=(\\d{1,6})\\]`).exec(prompt);
   return match ? Math.min(Number(match[1]), framesMax) : null;
+}
+
+export function parseObject(body: Buffer): Fields | null {
+  try {
+    const value: unknown = JSON.parse(body.toString("utf8"));
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The objects of a list; nothing of what is no list. */
+function toList(value: unknown): Fields[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "object" && item !== null) : [];
+}
+
+function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
+function isWithin(value: unknown, min: number, max: number, isWhole = false): boolean {
+  return typeof value === "number" && value >= min && value <= max && (!isWhole || Number.isInteger(value));
 }

@@ -1,20 +1,40 @@
-// What the simulated GLM has seen, for tests and people to ask: calls, aborts, headers that came along. Bounded.
+// What the simulated GLM has seen, for tests and people to ask: calls, answers, aborts, and of the newest calls what
+// came along with them. Bounded in number and bytes. Violations of limits are judge.ts's matter.
 
-import type { IncomingMessage } from "node:http";
+import { createHash } from "node:crypto";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Clock } from "../base/clock.ts";
-import type { Violation } from "./account.ts";
 
-export interface SimulatorReport {
+/** One call as it came. */
+export interface Arrival {
+  readonly at: number;
+  readonly path: string;
+  /** As understood; null until the body was read, or when it makes no sense. */
+  readonly model: string | null;
+  readonly isStream: boolean;
+  readonly bodyBytes: number;
+  /** Hexadecimal; empty until the body was read. */
+  readonly bodySha256: string;
+  /** Of the newest calls only; empty in older ones. */
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export interface Abort {
+  readonly at: number;
+  /** Pieces of the answer that were written before. */
+  readonly pieces: number;
+}
+
+export interface SeenCalls {
   readonly callCount: number;
-  readonly violations: readonly Violation[];
-  readonly inFlight: number;
-  readonly inFlightMax: number;
-  readonly openSockets: number;
-  /** By "status" or "status code", such as "200" and "429 1302". */
+  /** By "status" or "status code", such as "200" and "429 1302"; "0" is no answer at all. */
   readonly answers: Readonly<Record<string, number>>;
-  /** Calls whose client left before the answer's end, with the time of it. */
-  readonly aborts: readonly { readonly at: number; readonly pieces: number }[];
-  /** The newest arrivals, oldest first. */
+  /** Calls whose client left before the answer's end. */
+  readonly abortCount: number;
+  /** The newest of them, oldest first. */
+  readonly aborts: readonly Abort[];
+  /** The newest calls, oldest first. */
   readonly arrivals: readonly Arrival[];
   /** Most bytes that waited in one answer's socket for a slow reader. */
   readonly unsentBytesMax: number;
@@ -22,51 +42,107 @@ export interface SimulatorReport {
   readonly bytesWritten: number;
 }
 
-export interface Arrival {
-  readonly at: number;
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Filled when the body has come. */
-  body: Buffer;
-}
-
-const arrivalsMax = 2_000;
-const abortsMax = 10_000;
-
 export interface Observations {
-  noteArrival(request: IncomingMessage): Arrival;
+  noteArrival(request: IncomingMessage): NotedArrival;
   noteAnswer(status: number, code: string | null): void;
+  notePiece(bytes: number, unsentBytes: number): void;
   noteAbort(pieces: number): void;
-  report(): Pick<SimulatorReport, "callCount" | "answers" | "aborts" | "arrivals">;
+  report(): SeenCalls;
   reset(): void;
 }
 
+export interface NotedArrival {
+  noteBody(body: Buffer): void;
+  noteMeaning(model: string | null, isStream: boolean): void;
+}
+
+type Writable<Fields> = { -readonly [Name in keyof Fields]: Fields[Name] };
+
+const arrivalsMax = 10_000;
+const abortsMax = 10_000;
+/** Arrivals that keep their headers and body. */
+const detailedMax = 500;
+const detailedBytesMax = 16 * 1024 * 1024;
+
+const nothing: SeenCalls = {
+  callCount: 0,
+  answers: {},
+  abortCount: 0,
+  aborts: [],
+  arrivals: [],
+  unsentBytesMax: 0,
+  bytesWritten: 0,
+};
+
 export function createObservations(clock: Clock): Observations {
-  let callCount = 0;
-  let answers: Record<string, number> = {};
-  let aborts: { at: number; pieces: number }[] = [];
+  let seen: Writable<SeenCalls> = { ...nothing };
+  let answers = new Map<string, number>();
+  let aborts: Abort[] = [];
   let arrivals: Arrival[] = [];
+  let detailed: Writable<Arrival>[] = [];
+  let detailedBytes = 0;
+
+  function noteArrival({ url = "", headers }: IncomingMessage): NotedArrival {
+    seen.callCount++;
+    const at = clock.now();
+    const facts = { model: null, isStream: false, bodyBytes: 0, bodySha256: "", body: "" };
+    const arrival: Writable<Arrival> = { at, path: url, headers: { ...headers }, ...facts };
+    push(arrivals, arrival, arrivalsMax);
+    detailed.push(arrival);
+    forgetDetails();
+    return {
+      noteBody(body) {
+        arrival.bodyBytes = body.length;
+        arrival.bodySha256 = createHash("sha256").update(body).digest("hex");
+        if (!detailed.includes(arrival)) return;
+        arrival.body = body.toString("utf8");
+        detailedBytes += body.length;
+        forgetDetails();
+      },
+      noteMeaning(model, isStream) {
+        arrival.model = model;
+        arrival.isStream = isStream;
+      },
+    };
+  }
+
+  /** The newest one stays, however large it is. */
+  function forgetDetails(): void {
+    while (detailed.length > 1 && (detailed.length > detailedMax || detailedBytes > detailedBytesMax)) {
+      const oldest = detailed.shift() as Writable<Arrival>;
+      if (oldest.body !== "") detailedBytes -= oldest.bodyBytes;
+      oldest.headers = {};
+      oldest.body = "";
+    }
+  }
+
   return {
-    noteArrival({ url, headers }) {
-      callCount++;
-      const arrival: Arrival = { at: clock.now(), path: url ?? "", headers: { ...headers }, body: Buffer.alloc(0) };
-      arrivals.push(arrival);
-      if (arrivals.length > arrivalsMax) arrivals.shift();
-      return arrival;
-    },
+    noteArrival,
     noteAnswer(status, code) {
       const name = code === null ? String(status) : `${status} ${code}`;
-      answers[name] = (answers[name] ?? 0) + 1;
+      answers.set(name, (answers.get(name) ?? 0) + 1);
+    },
+    notePiece(bytes, unsentBytes) {
+      seen.bytesWritten += bytes;
+      seen.unsentBytesMax = Math.max(seen.unsentBytesMax, unsentBytes);
     },
     noteAbort(pieces) {
-      if (aborts.length < abortsMax) aborts.push({ at: clock.now(), pieces });
+      seen.abortCount++;
+      push(aborts, { at: clock.now(), pieces }, abortsMax);
     },
-    report: () => ({ callCount, answers: { ...answers }, aborts: [...aborts], arrivals: [...arrivals] }),
+    report: () => ({ ...seen, answers: Object.fromEntries(answers), aborts: [...aborts], arrivals: [...arrivals] }),
     reset() {
-      callCount = 0;
-      answers = {};
+      seen = { ...nothing };
+      answers = new Map();
       aborts = [];
       arrivals = [];
+      detailed = [];
+      detailedBytes = 0;
     },
   };
+}
+
+function push<Item>(list: Item[], item: Item, max: number): void {
+  list.push(item);
+  if (list.length > max) list.shift();
 }

@@ -2,8 +2,9 @@
 // the client has left. Knows no GLM.
 
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Clock } from "../base/clock.ts";
-import type { Plan } from "./faults.ts";
+import type { Plan } from "./plan.ts";
 
 export interface Pace {
   /** Before the head and the first piece. */
@@ -20,51 +21,64 @@ export async function play(
   clock: Clock,
   onPiece: (piece: Buffer) => void,
 ): Promise<void> {
-  const socket = response.socket;
-  if (plan.before === "refuse") socket?.destroy();
-  if (plan.before === "reset") socket?.resetAndDestroy();
+  const { socket } = response;
+  if (!socket) return;
+  if (plan.before === "refuse") socket.destroy();
+  if (plan.before === "reset") socket.resetAndDestroy();
   if (plan.before !== "answer") return;
   await pause(pace.firstMs, response, clock);
   if (response.destroyed) return;
 
-  const { "x-sim-informational": informational, ...headers } = plan.headers;
-  for (let count = 0; count < Number(informational ?? 0); count++) response.writeProcessing();
+  writeHead(plan, response);
+  await writePieces(plan, pace, response, clock, onPiece);
+  if (!response.destroyed) await end(plan, response, socket);
+}
+
+function writeHead(plan: Plan, response: ServerResponse): void {
+  for (let count = 0; count < (plan.informationalCount ?? 0); count++) response.writeProcessing();
   // Written as it is: lengths that don't match are the point of some faults.
   response.strictContentLength = false;
-  response.writeHead(plan.status, headers);
+  response.writeHead(plan.status, plan.headers);
   response.flushHeaders();
-  await writePieces();
-  if (response.destroyed) return;
+}
+
+async function writePieces(
+  plan: Plan,
+  pace: Pace,
+  response: ServerResponse,
+  clock: Clock,
+  onPiece: (piece: Buffer) => void,
+): Promise<void> {
+  const waitMs = plan.paceMs ?? (plan.isStream ? pace.betweenMs : 0);
+  let isFirst = true;
+  for (const piece of plan.pieces) {
+    if (!isFirst) await pause(waitMs, response, clock);
+    if (response.destroyed) return;
+    isFirst = false;
+    const isCaughtUp = response.write(piece);
+    onPiece(piece);
+    if (!isCaughtUp) await untilDrained(response);
+  }
+}
+
+async function end(plan: Plan, response: ServerResponse, socket: Socket): Promise<void> {
   switch (plan.ending) {
-    case "end":
+    case "end": {
+      const { afterword } = plan;
+      if (afterword !== undefined) response.once("finish", () => setImmediate(() => socket.write(afterword)));
       response.end();
-      if (plan.afterword !== undefined)
-        response.once("finish", () => setImmediate(() => socket?.write(plan.afterword ?? "")));
       break;
+    }
     case "cut":
-      // What was written shall arrive before the end.
-      await new Promise((resolve) => setImmediate(resolve));
-      socket?.end();
+      await untilFlushed(socket);
+      socket.end();
       break;
     case "reset":
-      await new Promise((resolve) => setImmediate(resolve));
-      socket?.resetAndDestroy();
+      await untilFlushed(socket);
+      socket.resetAndDestroy();
       break;
     case "stall":
       break;
-  }
-
-  async function writePieces(): Promise<void> {
-    let isFirst = true;
-    for (const piece of plan.pieces) {
-      const waitMs = isFirst ? 0 : (plan.paceMs ?? (plan.isStream ? pace.betweenMs : 0));
-      if (waitMs > 0) await pause(waitMs, response, clock);
-      if (response.destroyed) return;
-      isFirst = false;
-      const isCaughtUp = response.write(piece);
-      onPiece(piece);
-      if (!isCaughtUp) await untilDrained(response);
-    }
   }
 }
 
@@ -90,4 +104,9 @@ function untilDrained(response: ServerResponse): Promise<void> {
     };
     response.once("drain", done).once("close", done);
   });
+}
+
+/** What was written shall have left before the connection breaks. */
+function untilFlushed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => void socket.write("", () => setImmediate(resolve)));
 }

@@ -1,21 +1,30 @@
 // GLM as a server on this machine: the same paths, answers, limits and errors, and whatever can go wrong on request.
 // The one double of the project. It judges by itself whether its limits were kept, so that nobody else has to say so.
+//
+//   head ─▶ key ─▶ judge ─▶ body ─▶ reply (endpoints.ts) ─▶ judge ─▶ fault, if one is scripted ─▶ play.ts
+//
+// A prompt steers its own answer: [frames=40] content frames, [delay=25] ms between them, [first=100] ms before the
+// first; naming a tool that came along has it called.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { type Clock, systemClock } from "../base/clock.ts";
-import { createAccounts, type Limits } from "./account.ts";
-import { composeAnswer, createGlmId } from "./chat-answer.ts";
-import { type ChatRequest, models, parseChatRequest } from "./chat-request.ts";
-import { applyFault, type Plan, parseFaults, type ScriptedFault } from "./faults.ts";
-import { type GlmLanguage, toErrorBody, toGlmError } from "./glm-errors.ts";
-import { type Arrival, createObservations, type SimulatorReport } from "./observations.ts";
-import { play } from "./play.ts";
-import { createRandom, hashText } from "./random.ts";
-import { type StreamProfile, toFrames, toJsonBody } from "./stream-shape.ts";
+import { createAuthenticator, maskKeyId } from "./account.ts";
+import { administer, isAdminPath } from "./admin.ts";
+import { atOnce, type Endpoint, findEndpoint, listModels, mainBasePath, refuse, type World } from "./endpoints.ts";
+import { applyFault } from "./fault-effects.ts";
+import { createFaultScript } from "./fault-script.ts";
+import type { ScriptedFault } from "./faults.ts";
+import type { GlmLanguage } from "./glm-errors.ts";
+import { createJudge, type LaneCount, type Limits, type Violation } from "./judge.ts";
+import { createObservations, type NotedArrival, type SeenCalls } from "./observations.ts";
+import type { Plan } from "./plan.ts";
+import { type Pace, play } from "./play.ts";
+import { createRandom } from "./random.ts";
+import { readBody } from "./request-body.ts";
+import type { StreamProfile } from "./stream-shape.ts";
 
 export type { ScriptedFault } from "./faults.ts";
-export type { SimulatorReport } from "./observations.ts";
 
 export interface SimulatorOptions {
   /** Default: 127.0.0.1 and a free port. */
@@ -29,13 +38,34 @@ export interface SimulatorOptions {
   /** Limits that it enforces and judges; null, the default, is none. */
   readonly concurrencyMax?: number | null;
   readonly requestsPerSecond?: number | null;
+  /** The window in which arrivals are counted. Default: 1000. */
+  readonly windowMs?: number;
+  /** How long a call counts as in flight after its end. Default: 0. */
   readonly releaseLagMs?: number;
+  /** The code that answers too many arrivals. Default: "1303". */
+  readonly rateCode?: Limits["rateCode"];
+  /** The shape of streams. Default: wire2026. */
   readonly profile?: StreamProfile;
   /** Before the first byte of an answer. Default: 30. */
   readonly firstTokenMs?: number;
   /** Between two frames. Default: 10. */
   readonly tokenMs?: number;
+  /** Of error messages. Default: en. */
   readonly language?: GlmLanguage;
+}
+
+/** Goes through JSON unharmed. Times are milliseconds of the simulator's clock. */
+export interface SimulatorReport extends SeenCalls {
+  /** The first 10,000, oldest first. */
+  readonly violations: readonly Violation[];
+  readonly violationCount: number;
+  readonly inFlight: number;
+  readonly inFlightMax: number;
+  /** By key and model. */
+  readonly lanes: readonly LaneCount[];
+  readonly openSockets: number;
+  /** Calls that scripted faults still wait for. */
+  readonly pendingFaults: number;
 }
 
 export interface Simulator {
@@ -46,41 +76,33 @@ export interface Simulator {
   /** Each fault applies to the next call that no earlier one applies to. */
   script(...faults: ScriptedFault[]): void;
   setLimits(limits: Partial<Limits>): void;
-  /** Forgets what it saw and what it was scripted to do. */
+  /** Forgets what it saw and what it was scripted to do. Calls in flight and limits stay. */
   reset(): void;
+  /** Ends every socket; resolves when all are closed. */
   close(): Promise<void>;
 }
 
-const basePaths = ["/api/paas/v4", "/api/coding/paas/v4"];
-const json = { "content-type": "application/json; charset=UTF-8" };
-const bodyBytesMax = 32 * 1024 * 1024;
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly arrival: NotedArrival;
+}
 
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
-  const { host = "127.0.0.1", port = 0, seed = 1, apiKeys = ["sim.secret"], clock = systemClock } = options;
-  const { profile = "wire2026", firstTokenMs = 30, tokenMs = 10, language = "en" } = options;
-  const limits: Limits = {
-    concurrencyMax: options.concurrencyMax ?? null,
-    requestsPerSecond: options.requestsPerSecond ?? null,
-    windowMs: 1_000,
-    releaseLagMs: options.releaseLagMs ?? 0,
-  };
-  const accounts = createAccounts(apiKeys, limits, clock);
+  const { host = "127.0.0.1", port = 0, apiKeys = ["sim.secret"] } = options;
+  const world = createWorld(options);
+  const { clock } = world;
+  const authenticate = createAuthenticator(apiKeys);
+  const judge = createJudge(toLimits(options), clock, maskKeyId);
   const observations = createObservations(clock);
-  const ids = createRandom(seed);
-  const sockets = new Set<Socket>();
+  const faults = createFaultScript();
   const runningRequestIds = new Set<string>();
-  let script: { fault: ScriptedFault; times: number }[] = [];
-  let unsentBytesMax = 0;
-  let bytesWritten = 0;
+  const sockets = new Set<Socket>();
 
   // Chats are bounded by their clients, not by this server.
-  const server = createServer(
-    { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 60_000 },
-    (request, response) => {
-      void serve(request, response).catch(() => response.destroy());
-    },
-  );
-  server.on("connection", (socket) => {
+  const server = createServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 60_000 });
+  server.on("request", (request, response) => void serve(request, response).catch(() => response.destroy()));
+  server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => {});
@@ -88,191 +110,88 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? "").split("?", 1)[0] as string;
-    if (path.startsWith("/__sim/")) return administer(path.slice(7), request, response);
-    const base = basePaths.find((candidate) => path.startsWith(`${candidate}/`));
-    const endpoint = base === undefined ? "" : `${request.method} ${path.slice(base.length)}`;
-    const arrival = observations.noteArrival(request);
-    const identity = accounts.authenticate(request.headers.authorization);
-    if ("code" in identity) return answer(toErrorPlan(identity.code), request, response, noPace, arrival);
-    switch (endpoint) {
-      case "POST /chat/completions":
-        return serveChat(identity.keyId, request, response, arrival);
-      case "GET /models":
-        return answer(toPlan(listModels()), request, response, noPace, arrival);
-      case "POST /tokenizer":
-      case "POST /embeddings":
-        return serveText(endpoint, request, response, arrival);
-      default:
-        return answer({ ...toErrorPlan("1222"), status: 404 }, request, response, noPace, arrival);
+    if (isAdminPath(path)) return administer(path, request, response, controls);
+    const exchange = { request, response, arrival: observations.noteArrival(request) };
+    const identity = authenticate(request.headers.authorization, clock.wallNow());
+    const endpoint = findEndpoint(request.method ?? "", path);
+    if (!("code" in identity) && typeof endpoint === "function") return serveCall(exchange, endpoint, identity.keyId);
+    exchange.arrival.noteBody(await readBody(request));
+    if ("code" in identity) return send(exchange, refuse(identity.code, world), atOnce);
+    return send(exchange, endpoint === "models" ? listModels() : { ...refuse("1222", world), status: 404 }, atOnce);
+  }
+
+  async function serveCall(exchange: Exchange, endpoint: Endpoint, keyId: string): Promise<void> {
+    const { request, response, arrival } = exchange;
+    const visit = judge.arrive(keyId);
+    response.once("close", () => visit.leave());
+    const early = faults.takeEarly();
+    if (early) {
+      visit.enter(null);
+      return send(exchange, disturb(refuse("1210", world), early, request), atOnce);
     }
+
+    const body = await readBody(request);
+    arrival.noteBody(body);
+    const { plan, pace, model, isStream, requestId } = endpoint(body, world);
+    arrival.noteMeaning(model, isStream);
+    const refusal = visit.enter(model) ?? holdRequestId(requestId, response);
+    if (refusal !== null) return send(exchange, refuse(refusal, world), atOnce);
+    const fault = faults.take({ model: model ?? "", isStream });
+    return send(exchange, fault ? disturb(plan, fault, request) : plan, pace);
   }
 
-  async function serveChat(
-    keyId: string,
-    request: IncomingMessage,
-    response: ServerResponse,
-    arrival: Arrival,
-  ): Promise<void> {
-    const fault = takeFault();
-    const context = { authorization: request.headers.authorization ?? "", language, wallNowMs: clock.wallNow() };
-    const disturb = (plan: Plan) => (fault ? applyFault(plan, fault, context) : plan);
-    const early = disturb(toErrorPlan("1210"));
-    if (early.isEarly) return answer(early, request, response, noPace, arrival);
-
-    arrival.body = await readBody(request);
-    const chat = parseChatRequest(arrival.body);
-    // The judge counts every arrival on the lane that it asked for, good or bad.
-    const lane = accounts.enter(keyId, "code" in chat ? "" : chat.model);
-    if ("code" in lane) return answer(toErrorPlan(lane.code), request, response, noPace, arrival);
-    const requestId = "code" in chat ? null : chat.requestId;
-    response.once("close", () => {
-      lane.leave();
-      if (requestId !== null) runningRequestIds.delete(requestId);
-    });
-    if ("code" in chat) return answer(disturb(toErrorPlan(chat.code)), request, response, noPace, arrival);
-    if (requestId !== null && runningRequestIds.has(requestId)) {
-      return answer(toErrorPlan("1231"), request, response, noPace, arrival);
-    }
-    if (requestId !== null) runningRequestIds.add(requestId);
-    const pace = { firstMs: chat.wishes.firstMs ?? firstTokenMs, betweenMs: chat.wishes.delayMs ?? tokenMs };
-    return answer(disturb(toChatPlan(chat)), request, response, pace, arrival);
+  /** GLM's code if another running call has the same id. */
+  function holdRequestId(requestId: string | null, response: ServerResponse): "1231" | null {
+    if (requestId === null) return null;
+    if (runningRequestIds.has(requestId)) return "1231";
+    runningRequestIds.add(requestId);
+    response.once("close", () => runningRequestIds.delete(requestId));
+    return null;
   }
 
-  function toChatPlan(chat: ChatRequest): Plan {
-    const answered = composeAnswer(chat, seed, createGlmId(ids, clock.wallNow()), clock.wallNow());
-    if (!chat.isStream) return toPlan(JSON.parse(toJsonBody(answered, chat.requestId)) as object);
-    const frames = toFrames(answered, profile, chat.hasToolStream).map((frame) => `data: ${JSON.stringify(frame)}\n\n`);
-    return {
-      before: "answer",
-      status: 200,
-      headers: { "content-type": "text/event-stream;charset=UTF-8" },
-      pieces: [...frames, "data: [DONE]\n\n"].map((text) => Buffer.from(text)),
-      isStream: true,
-      ending: "end",
-    };
+  function disturb(plan: Plan, fault: ScriptedFault, { headers: { authorization = "" } }: IncomingMessage): Plan {
+    return applyFault(plan, fault, { authorization, language: world.language, wallNowMs: clock.wallNow() });
   }
 
-  function toPlan(body: object, status = 200): Plan {
-    const pieces = [Buffer.from(JSON.stringify(body))];
-    return { before: "answer", status, headers: json, pieces, isStream: false, ending: "end" };
-  }
-
-  function toErrorPlan(code: string): Plan {
-    const error = toGlmError(code, language, clock.wallNow());
-    return toPlan(JSON.parse(toErrorBody(error)) as object, error.status);
-  }
-
-  async function answer(
-    plan: Plan,
-    request: IncomingMessage,
-    response: ServerResponse,
-    pace: typeof noPace,
-    arrival: Arrival,
-  ): Promise<void> {
-    if (!plan.isEarly && !request.complete && request.method === "POST") arrival.body = await readBody(request);
-    const code = plan.status === 200 ? null : (/"code":"(-?\w+)"/.exec(plan.pieces[0]?.toString() ?? "")?.[1] ?? null);
-    observations.noteAnswer(plan.before === "answer" ? plan.status : 0, code);
+  async function send({ response }: Exchange, plan: Plan, pace: Pace): Promise<void> {
+    const { status, code } = plan;
+    observations.noteAnswer(plan.before === "answer" ? status : 0, code);
     let pieces = 0;
     response.once("close", () => {
-      const isOurEnd = plan.before !== "answer" || plan.ending === "cut" || plan.ending === "reset";
-      if (!response.writableFinished && !isOurEnd) observations.noteAbort(pieces);
+      if (!response.writableFinished && !isOurEnd(plan)) observations.noteAbort(pieces);
     });
     await play(plan, pace, response, clock, (piece) => {
       pieces++;
-      bytesWritten += piece.length;
-      unsentBytesMax = Math.max(unsentBytesMax, response.writableLength);
+      observations.notePiece(piece.length, response.writableLength);
     });
   }
 
-  async function serveText(
-    endpoint: string,
-    request: IncomingMessage,
-    response: ServerResponse,
-    arrival: Arrival,
-  ): Promise<void> {
-    arrival.body = await readBody(request);
-    let fields: { model?: unknown; messages?: unknown; input?: unknown };
-    try {
-      fields = JSON.parse(arrival.body.toString("utf8")) as typeof fields;
-    } catch {
-      return answer(toErrorPlan("1210"), request, response, noPace, arrival);
-    }
-    const asked = endpoint === "POST /tokenizer" ? fields.messages : fields.input;
-    if (typeof fields.model !== "string" || asked === undefined) {
-      return answer(toErrorPlan("1213"), request, response, noPace, arrival);
-    }
-    const tokens = Math.max(1, Math.ceil(JSON.stringify(asked).length / 4));
-    const usage = { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens };
-    const id = createGlmId(ids, clock.wallNow());
-    if (endpoint === "POST /tokenizer") {
-      return answer(toPlan({ id, model: fields.model, usage }), request, response, noPace, arrival);
-    }
-    const inputs = Array.isArray(asked) ? asked : [asked];
-    const data = inputs.map((input, index) => ({ object: "embedding", index, embedding: embed(String(input)) }));
-    return answer(toPlan({ object: "list", model: fields.model, data, usage }), request, response, noPace, arrival);
-  }
+  const controls = {
+    report(): SimulatorReport {
+      const { violations, violationCount, inFlight, inFlightMax, lanes } = judge;
+      const seen = observations.report();
+      const openSockets = sockets.size;
+      const pendingFaults = faults.pendingCount;
+      const judged = { violations: [...violations], violationCount, inFlight, inFlightMax, lanes };
+      return { ...seen, ...judged, openSockets, pendingFaults };
+    },
+    script: (...scripted: ScriptedFault[]) => faults.add(scripted),
+    setLimits: judge.setLimits,
+    reset() {
+      faults.clear();
+      observations.reset();
+      judge.reset();
+    },
+  };
 
-  function takeFault(): ScriptedFault | undefined {
-    const next = script[0];
-    if (!next) return undefined;
-    if (--next.times <= 0) script.shift();
-    return next.fault;
-  }
-
-  async function administer(verb: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    try {
-      const text = (await readBody(request)).toString("utf8");
-      if (verb === "faults") addFaults(parseFaults(JSON.parse(text)));
-      else if (verb === "limits") accounts.setLimits(JSON.parse(text) as Partial<Limits>);
-      else if (verb === "reset") reset();
-      else if (verb !== "report") throw new Error(`unknown: ${verb}; known: report, faults, limits, reset`);
-      const shown = {
-        ...report(),
-        arrivals: report().arrivals.map(({ at, path, body }) => ({ at, path, bytes: body.length })),
-      };
-      response.writeHead(200, json).end(`${JSON.stringify(shown, null, 2)}\n`);
-    } catch (error) {
-      response.writeHead(400, json).end(`${JSON.stringify({ error: (error as Error).message })}\n`);
-    }
-  }
-
-  function addFaults(faults: readonly ScriptedFault[]): void {
-    script.push(...faults.map((fault) => ({ fault, times: fault.times ?? 1 })));
-  }
-
-  function report(): SimulatorReport {
-    const { violations, inFlight, inFlightMax } = accounts;
-    return {
-      ...observations.report(),
-      violations: [...violations],
-      inFlight,
-      inFlightMax,
-      openSockets: sockets.size,
-      unsentBytesMax,
-      bytesWritten,
-    };
-  }
-
-  function reset(): void {
-    script = [];
-    unsentBytesMax = 0;
-    bytesWritten = 0;
-    observations.reset();
-    accounts.reset();
-  }
-
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host, port }, resolve);
-  });
+  const { promise: listening, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject).listen({ host, port }, resolve);
+  await listening;
   const origin = `http://${host.includes(":") ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
   return {
+    ...controls,
     origin,
-    baseUrl: origin + (basePaths[0] as string),
-    report,
-    script: (...faults) => addFaults(faults),
-    setLimits: accounts.setLimits,
-    reset,
+    baseUrl: origin + mainBasePath,
     close() {
       const { promise, resolve } = Promise.withResolvers<void>();
       server.close(() => resolve());
@@ -282,26 +201,18 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   };
 }
 
-const noPace = { firstMs: 0, betweenMs: 0 };
-
-function listModels(): object {
-  const data = Array.from(models.keys(), (id) => ({ id, object: "model", created: 1_700_000_000, owned_by: "z-ai" }));
-  return { object: "list", data };
+function createWorld(options: SimulatorOptions): World {
+  const { seed = 1, clock = systemClock, profile = "wire2026", language = "en" } = options;
+  const pace = { firstMs: options.firstTokenMs ?? 30, betweenMs: options.tokenMs ?? 10 };
+  return { seed, clock, profile, language, pace, ids: createRandom(seed) };
 }
 
-/** Eight numbers that stand for a text: the same for the same text. */
-function embed(text: string): number[] {
-  const random = createRandom(hashText(text));
-  return Array.from({ length: 8 }, () => Math.round((random.next() * 2 - 1) * 1e6) / 1e6);
+function toLimits(options: SimulatorOptions): Limits {
+  const { concurrencyMax = null, requestsPerSecond = null, windowMs = 1_000, releaseLagMs = 0 } = options;
+  return { concurrencyMax, requestsPerSecond, windowMs, releaseLagMs, rateCode: options.rateCode ?? "1303" };
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let byteCount = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    byteCount += chunk.length;
-    if (byteCount > bodyBytesMax) throw new Error("body too large");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** A connection that breaks as planned is not the client's doing. */
+function isOurEnd({ before, ending }: Plan): boolean {
+  return before === "refuse" || before === "reset" || ending === "cut" || ending === "reset";
 }

@@ -1,0 +1,75 @@
+// The simulator's own paths, for people and for tests in other processes:
+//   GET /__sim/report · POST /__sim/faults · POST /__sim/limits · POST /__sim/reset, each answering with the report.
+// They take no key: the simulator is for machines on which everybody may see everything.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { parseFaults } from "./fault-script.ts";
+import type { ScriptedFault } from "./faults.ts";
+import type { Limits } from "./judge.ts";
+import { jsonHeaders } from "./plan.ts";
+import { readBody } from "./request-body.ts";
+
+/** What can be done to a running simulator. */
+export interface Controls {
+  report(): object;
+  script(...faults: ScriptedFault[]): void;
+  setLimits(limits: Partial<Limits>): void;
+  reset(): void;
+}
+
+const prefix = "/__sim/";
+type Verb = (body: Buffer, controls: Controls) => void;
+
+const verbs: Readonly<Record<string, Verb>> = {
+  "GET report": () => {},
+  "POST faults": (body, controls) => controls.script(...parseFaults(parseJson(body))),
+  "POST limits": (body, controls) => controls.setLimits(parseLimits(parseJson(body))),
+  "POST reset": (_, controls) => controls.reset(),
+};
+
+export function isAdminPath(path: string): boolean {
+  return path.startsWith(prefix);
+}
+
+export async function administer(
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  controls: Controls,
+): Promise<void> {
+  const body = await readBody(request);
+  const name = `${request.method} ${path.slice(prefix.length)}`;
+  const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+  if (!verb) return answer(response, 404, { error: `unknown: ${name}; known: ${Object.keys(verbs).join(", ")}` });
+  try {
+    verb(body, controls);
+  } catch (error) {
+    return answer(response, 400, { error: (error as Error).message });
+  }
+  answer(response, 200, controls.report());
+}
+
+function answer(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, jsonHeaders).end(`${JSON.stringify(body, null, 2)}\n`);
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString("utf8"));
+  } catch {
+    throw new Error("the body is not JSON");
+  }
+}
+
+const limitNames: readonly string[] = ["concurrencyMax", "requestsPerSecond", "windowMs", "releaseLagMs"];
+
+function parseLimits(value: unknown): Partial<Limits> {
+  const entries = Object.entries((value ?? {}) as object);
+  for (const [name, limit] of entries) {
+    if (!limitNames.includes(name)) throw new Error(`unknown limit ${name}; known: ${limitNames.join(", ")}`);
+    const mayBeNone = name === "concurrencyMax" || name === "requestsPerSecond";
+    const isFine = (limit === null && mayBeNone) || (typeof limit === "number" && limit >= 0);
+    if (!isFine) throw new Error(`${name} must be a number from 0${mayBeNone ? ", or null for none" : ""}`);
+  }
+  return Object.fromEntries(entries) as Partial<Limits>;
+}

@@ -1,0 +1,97 @@
+// The faults still to come, in their order, and the check of those that arrive as JSON.
+
+import { type FaultDetails, type FaultName, faultDetails, type ScriptedFault } from "./faults.ts";
+
+export interface FaultScript {
+  add(faults: readonly ScriptedFault[]): void;
+  /** A fault that strikes before the request is read, if that is what comes next. */
+  takeEarly(): ScriptedFault | null;
+  /** The first fault that this call matches. */
+  take(call: { readonly model: string; readonly isStream: boolean }): ScriptedFault | null;
+  /** How many calls are still to be disturbed. */
+  readonly pendingCount: number;
+  clear(): void;
+}
+
+const entriesMax = 10_000;
+
+export function createFaultScript(): FaultScript {
+  let entries: { readonly fault: ScriptedFault; times: number }[] = [];
+
+  function takeWhere(matches: (fault: ScriptedFault) => boolean): ScriptedFault | null {
+    const entry = entries.find(({ fault }) => matches(fault));
+    if (!entry) return null;
+    if (--entry.times <= 0) entries = entries.filter((other) => other !== entry);
+    return entry.fault;
+  }
+
+  return {
+    add(faults) {
+      if (entries.length + faults.length > entriesMax) throw new RangeError(`a script holds ${entriesMax} faults`);
+      entries = [...entries, ...faults.map((fault) => ({ fault, times: fault.times ?? 1 }))];
+    },
+    takeEarly: () => takeWhere((fault) => fault === entries[0]?.fault && isEarly(fault)),
+    take: ({ model, isStream }) =>
+      takeWhere(
+        (fault) =>
+          !isEarly(fault) && (fault.when?.model ?? model) === model && (fault.when?.isStream ?? isStream) === isStream,
+      ),
+    get pendingCount() {
+      return entries.reduce((sum, { times }) => sum + times, 0);
+    },
+    clear() {
+      entries = [];
+    },
+  };
+}
+
+function isEarly({ fault }: ScriptedFault): boolean {
+  return fault === "early400";
+}
+
+/** One fault or a list of them. Throws an Error that says what is wrong with it. */
+export function parseFaults(value: unknown): ScriptedFault[] {
+  return (Array.isArray(value) ? value : [value]).map(parseFault);
+}
+
+const detailTypes: Readonly<Record<keyof FaultDetails, "number" | "string" | "anything">> = {
+  after: "number",
+  code: "string",
+  status: "number",
+  message: "string",
+  contentType: "string",
+  retryAfter: "number",
+  reason: "string",
+  location: "string",
+  bytes: "number",
+  ms: "number",
+  raw: "anything",
+};
+
+function parseFault(value: unknown): ScriptedFault {
+  const fields = (value ?? {}) as Record<string, unknown>;
+  const name = fields.fault;
+  if (typeof name !== "string" || !Object.hasOwn(faultDetails, name)) {
+    throw new Error(`unknown fault ${JSON.stringify(name)}; known: ${Object.keys(faultDetails).join(", ")}`);
+  }
+  const details: readonly (keyof FaultDetails)[] = faultDetails[name as FaultName];
+  const types = new Map<string, string>(details.map((detail) => [detail, detailTypes[detail]]));
+  types.set("times", "number").set("when", "object");
+  for (const [key, given] of Object.entries(fields)) {
+    if (key !== "fault") checkDetail(name, key, given, types);
+  }
+  return fields as unknown as ScriptedFault;
+}
+
+function checkDetail(name: string, key: string, given: unknown, types: ReadonlyMap<string, string>): void {
+  const type = types.get(key);
+  if (type === undefined) {
+    throw new Error(`fault ${name} takes no ${JSON.stringify(key)}; it takes: ${[...types.keys()].join(", ")}`);
+  }
+  const isFine = type === "anything" || (type === "number" ? isCount(given) : typeof given === type && given !== null);
+  if (!isFine) throw new Error(`fault ${name}: ${key} must be a ${type}, got ${JSON.stringify(given)}`);
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}

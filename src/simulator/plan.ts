@@ -1,0 +1,50 @@
+// The plan of one answer: what will be put on the wire, and how it ends. Faults change plans, play.ts carries them
+// out. Nothing here reads or writes a socket.
+
+import { type GlmError, toErrorBody } from "./glm-errors.ts";
+
+export interface Plan {
+  /** What happens instead of an answer, or not. stall: nothing ever comes. */
+  readonly before: "answer" | "refuse" | "reset" | "stall";
+  readonly status: number;
+  /** GLM's business code of an error, for the report. */
+  readonly code: string | null;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The body: one piece, or a frame each. Read once. */
+  readonly pieces: Iterable<Buffer>;
+  /** Pieces come at the pace of a model that speaks. */
+  readonly isStream: boolean;
+  /** end: properly · cut: FIN without the body's end · reset: RST · stall: never */
+  readonly ending: "end" | "cut" | "reset" | "stall";
+  /** Pause before each piece but the first, overriding the usual pace. */
+  readonly paceMs?: number;
+  /** Informational responses (102) that precede the head. */
+  readonly informationalCount?: number;
+  /** Bytes sent on the connection when it is idle again. */
+  readonly afterword?: string;
+}
+
+export const jsonHeaders = { "content-type": "application/json; charset=UTF-8" };
+const streamHeaders = { "content-type": "text/event-stream;charset=UTF-8" };
+
+export const doneFrame = Buffer.from("data: [DONE]\n\n");
+
+export function toJsonPlan(body: object, status = 200, code: string | null = null): Plan {
+  const pieces = [Buffer.from(JSON.stringify(body))];
+  return { before: "answer", status, code, headers: jsonHeaders, pieces, isStream: false, ending: "end" };
+}
+
+export function toErrorPlan(error: GlmError): Plan {
+  return toJsonPlan(toErrorBody(error), error.status, error.code);
+}
+
+export function toStreamPlan(frames: Iterable<object>): Plan {
+  const pieces = writeFrames(frames);
+  return { before: "answer", status: 200, code: null, headers: streamHeaders, pieces, isStream: true, ending: "end" };
+}
+
+/** One by one, so that a thousand running streams need not lie in memory whole. */
+function* writeFrames(frames: Iterable<object>): Generator<Buffer> {
+  for (const frame of frames) yield Buffer.from(`data: ${JSON.stringify(frame)}\n\n`);
+  yield doneFrame;
+}
