@@ -161,7 +161,10 @@ async function chat(url: string, token: string, content: string, onText: (text: 
       messages: [{ role: "user", content }],
     }),
   });
-  if (!response.ok || !response.body) throw new Error(await response.text());
+  if (!response.ok || !response.body) {
+    const { error } = (await response.json()) as { error: { message: string } };
+    throw new Error(error.message);
+  }
   let text = "";
   const decoder = new TextDecoder();
   for await (const chunk of response.body) {
