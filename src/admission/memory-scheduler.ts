@@ -12,6 +12,8 @@ interface Waiter {
   readonly principal: Principal;
   readonly request: AdmissionRequest;
   readonly arrivedAt: number;
+  /** From here on it is refused, not started. */
+  readonly deadlineAt: number;
   /** Calls ahead of it when it arrived. */
   readonly position: number;
   readonly start: (ticket: Ticket) => void;
@@ -47,7 +49,8 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
     const now = clock.now();
     const position = queue.size;
     if (position === 0 && findStartAt(now) <= now) {
-      return grant({ principal, request, arrivedAt: now, position, start: ignore, refuse: ignore }, now);
+      const waiter = { principal, request, arrivedAt: now, deadlineAt: now, position, start: ignore, refuse: ignore };
+      return grant(waiter, now);
     }
     if (position >= limits.queueCapacity) {
       throw new Refusal("queue_full", {
@@ -66,16 +69,12 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
       principal,
       request,
       arrivedAt: now,
+      deadlineAt: now + timeoutMs,
       position: queue.size,
       start: resolve,
       refuse: reject,
     });
-    const cancelTimeout = clock.after(timeoutMs, () => {
-      const elapsedMs = clock.now() - now;
-      giveUp(
-        () => new Refusal("queue_timeout", { limit: timeoutMs, elapsedMs, retryAfterMs: adviseRetry(clock.now()) }),
-      );
-    });
+    const cancelTimeout = clock.after(timeoutMs, () => giveUp(() => timedOut(node.item, clock.now())));
     const leave = () => giveUp(() => refusalOf(signal));
     signal.addEventListener("abort", leave, { once: true });
     scheduleNext(now);
@@ -88,6 +87,11 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
       cancelTimeout();
       signal.removeEventListener("abort", leave);
     });
+  }
+
+  function timedOut({ arrivedAt, deadlineAt }: Waiter, now: number): Refusal {
+    const facts = { limit: deadlineAt - arrivedAt, elapsedMs: now - arrivedAt, retryAfterMs: adviseRetry(now) };
+    return new Refusal("queue_timeout", facts);
   }
 
   /** When the head of the queue may start; Infinity while only a running call's progress can tell. */
@@ -106,7 +110,9 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
         return;
       }
       const waiter = queue.shift() as Waiter;
-      waiter.start(grant(waiter, now));
+      // After a stall, timers fire late: who has waited too long is refused all the same.
+      if (now < waiter.deadlineAt) waiter.start(grant(waiter, now));
+      else waiter.refuse(timedOut(waiter, now));
     }
   }
 

@@ -208,6 +208,27 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
       assert.equal(scheduler.snapshot().waiting.length, 0);
     });
 
+    it("starts nobody late after a stall: who waited too long is refused, who did not is started", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 1 });
+      await startCall(scheduler, clock);
+      const stale = arrive(scheduler, "bob");
+      await clock.advance(900);
+      const fresh = arrive(scheduler, "eve");
+      clock.stall(4_200);
+      await clock.advance(0);
+      assert.equal(stale.refusal, "queue_timeout");
+      assert.ok(fresh.ticket);
+    });
+
+    it("starts no more at once after a stall than the rate allows", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 2, queueTimeoutMs: 60_000 });
+      await startCall(scheduler, clock);
+      const waiting = Array.from({ length: 10 }, () => arrive(scheduler));
+      clock.stall(10_000);
+      await clock.advance(0);
+      assert.equal(waiting.filter(({ ticket }) => ticket).length, 2);
+    });
+
     it("never queues longer than the client waits", async () => {
       const { clock, scheduler } = setUp({ concurrencyMax: 1 });
       await startCall(scheduler, clock);

@@ -5,6 +5,8 @@ import type { Clock } from "../../src/base/clock.ts";
 export interface ManualClock extends Clock {
   /** Moves time on by `ms`, firing what falls due, and lets promise reactions run between timers. */
   advance(ms: number): Promise<void>;
+  /** Moves time on without firing anything, as a stopped process or a busy event loop does. */
+  stall(ms: number): void;
   /** Timers armed and not yet fired or cancelled. */
   readonly armedCount: number;
 }
@@ -40,12 +42,15 @@ export function createManualClock(startMs = 0, wallStartMs = Date.UTC(2026, 10, 
         const timer = timers.get(id);
         timers.delete(id);
         if (!timer) break;
-        now = timer.at;
+        now = Math.max(now, timer.at);
         timer.callback();
         await settle();
       }
       now = until;
       await settle();
+    },
+    stall(ms) {
+      now += ms;
     },
     random: () => 0,
     get armedCount() {
