@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import type { IncomingMessage } from "node:http";
+import { describe, it } from "node:test";
+import { createAddressBook } from "./client-address.ts";
+
+function from(remoteAddress: string, forwarded?: string): IncomingMessage {
+  const headers = forwarded === undefined ? {} : { "x-forwarded-for": forwarded };
+  return { socket: { remoteAddress }, headers } as unknown as IncomingMessage;
+}
+
+describe("createAddressBook().findClient()", () => {
+  const { findClient } = createAddressBook(["10.0.0.0/8", "2001:db8::1"]);
+
+  it("is the peer when it is no trusted proxy, whatever it claims", () => {
+    assert.equal(findClient(from("203.0.113.5", "192.0.2.1")), "203.0.113.5");
+    assert.equal(findClient(from("::ffff:203.0.113.5")), "203.0.113.5");
+  });
+
+  it("is the last hop that is not a trusted proxy", () => {
+    assert.equal(findClient(from("10.1.1.1", "192.0.2.1")), "192.0.2.1");
+    assert.equal(findClient(from("::ffff:10.1.1.1", "198.51.100.9, 192.0.2.1, 10.2.2.2")), "192.0.2.1");
+    assert.equal(findClient(from("2001:db8::1", "2001:db8::77")), "2001:db8::77");
+  });
+
+  it("stops at what is no address", () => {
+    assert.equal(findClient(from("10.1.1.1", "unknown")), "10.1.1.1");
+    assert.equal(findClient(from("10.1.1.1", "192.0.2.1, ' OR 1=1")), "10.1.1.1");
+  });
+});
+
+describe("createAddressBook().isNear()", () => {
+  const { isNear } = createAddressBook(["10.0.0.1"]);
+
+  it("holds for this machine and private networks, not for others", () => {
+    for (const near of ["127.0.0.1", "::1", "192.168.1.2", "172.31.0.1", "fd00::1", "::ffff:10.9.9.9"]) {
+      assert.equal(isNear(from(near)), true, near);
+    }
+    for (const far of ["8.8.8.8", "172.32.0.1", "2001:db8::1", ""]) assert.equal(isNear(from(far)), false, far);
+  });
+
+  it("does not hold for whom a proxy forwards that we were not told of", () => {
+    assert.equal(isNear(from("127.0.0.1", "192.168.1.2")), false);
+    assert.equal(isNear(from("10.0.0.1", "192.168.1.2")), true);
+    assert.equal(isNear(from("10.0.0.1", "8.8.8.8")), false);
+  });
+});
