@@ -30,6 +30,8 @@ interface Running {
 const holdMeanShare = 0.2;
 /** Spread added to Retry-After, so that refused clients do not come back in step. */
 const retryJitterShare = 0.2;
+/** Whoever waited in vain should not come back at once: two seconds is the product's published advice. */
+const timedOutRetryMsMin = 2_000;
 
 export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: string, clock: Clock): Scheduler {
   let limits = initial;
@@ -90,7 +92,8 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
   }
 
   function timedOut({ arrivedAt, deadlineAt }: Waiter, now: number): Refusal {
-    const facts = { limit: deadlineAt - arrivedAt, elapsedMs: now - arrivedAt, retryAfterMs: adviseRetry(now) };
+    const retryAfterMs = Math.max(timedOutRetryMsMin, adviseRetry(now));
+    const facts = { limit: deadlineAt - arrivedAt, elapsedMs: now - arrivedAt, retryAfterMs };
     return new Refusal("queue_timeout", facts);
   }
 

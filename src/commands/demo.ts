@@ -64,6 +64,7 @@ function loadDemoSettings(simulator: Simulator | null, world: World): Settings {
     requests_per_second = 2
     queue_capacity = 20
     queue_timeout_seconds = 20
+    send_guard_seconds = 0.05
   `;
   const path = "/demo.toml";
   const env = simulator ? {} : world.env;

@@ -11,7 +11,7 @@ export type Authenticate = (authorization: string | undefined, wallNowMs: number
 export function createAuthenticator(apiKeys: readonly string[]): Authenticate {
   const secrets = new Map(apiKeys.map((key) => [toKeyId(key), key.slice(toKeyId(key).length + 1)] as const));
   return (authorization, wallNowMs) => {
-    const credential = authorization?.replace(/^Bearer +/i, "").trim();
+    const credential = authorization?.replace(/^Bearer(?: +|$)/i, "").trim();
     if (!credential) return { code: "1001" };
     if (apiKeys.includes(credential)) return { keyId: toKeyId(credential) };
     return verifyJwt(credential, secrets, wallNowMs);

@@ -74,7 +74,7 @@ requests_per_second = 100000
 describe("two hundred calls at a limit of ten a second", () => {
   it("are held back so that the upstream never sees an eleventh, and those beyond the queue are refused", async () => {
     const gateway = await startGateway(
-      { rateLimit: { startsPerSecond: 10, queueCapacity: 30, queueTimeoutMs: 5_000 } },
+      { rateLimit: { startsPerSecond: 10, sendGuardMs: 100, queueCapacity: 30, queueTimeoutMs: 5_000 } },
       { requestsPerSecond: 10 },
     );
     try {

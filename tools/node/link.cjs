@@ -8,6 +8,12 @@ const path = require("node:path");
 const modules = path.join(__dirname, "..", "..", "node_modules");
 const { optionalDependencies } = require("./package.json");
 
+// The scripts say "exec node …", so that a signal to npm reaches the gateway and not only a shell in between. Windows
+// has no such word: there it is a command that runs the rest.
+if (process.platform === "win32" && fs.existsSync(path.join(modules, ".bin"))) {
+  fs.writeFileSync(path.join(modules, ".bin", "exec.cmd"), "@%*\r\n");
+}
+
 for (const name of Object.keys(optionalDependencies)) {
   const folder = path.join(modules, name);
   if (!fs.existsSync(path.join(folder, "package.json"))) continue;
