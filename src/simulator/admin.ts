@@ -1,23 +1,26 @@
 // The simulator's own paths, for people and for tests in other processes:
-//   GET /__sim/report · POST /__sim/faults · POST /__sim/limits · POST /__sim/reset, each answering with the report.
+//   GET /__sim/report · POST /__sim/faults · POST /__sim/limits · POST /__sim/reset
+// Each answers with the report, of whose arrivals the newest 20 are shown, or as many as ?arrivals= says.
 // They take no key: the simulator is for machines on which everybody may see everything.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseFaults } from "./fault-script.ts";
 import type { ScriptedFault } from "./faults.ts";
 import type { Limits } from "./judge.ts";
+import type { Arrival } from "./observations.ts";
 import { jsonHeaders } from "./plan.ts";
 import { readBody } from "./request-body.ts";
 
 /** What can be done to a running simulator. */
 export interface Controls {
-  report(): object;
+  report(): { readonly arrivals: readonly Arrival[] };
   script(...faults: ScriptedFault[]): void;
   setLimits(limits: Partial<Limits>): void;
   reset(): void;
 }
 
 const prefix = "/__sim/";
+const arrivalsShown = 20;
 type Verb = (body: Buffer, controls: Controls) => void;
 
 const verbs: Readonly<Record<string, Verb>> = {
@@ -32,13 +35,13 @@ export function isAdminPath(path: string): boolean {
 }
 
 export async function administer(
-  path: string,
   request: IncomingMessage,
   response: ServerResponse,
   controls: Controls,
 ): Promise<void> {
+  const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost");
   const body = await readBody(request);
-  const name = `${request.method} ${path.slice(prefix.length)}`;
+  const name = `${request.method} ${pathname.slice(prefix.length)}`;
   const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
   if (!verb) return answer(response, 404, { error: `unknown: ${name}; known: ${Object.keys(verbs).join(", ")}` });
   try {
@@ -46,7 +49,9 @@ export async function administer(
   } catch (error) {
     return answer(response, 400, { error: (error as Error).message });
   }
-  answer(response, 200, controls.report());
+  const report = controls.report();
+  const shown = Number(searchParams.get("arrivals") ?? arrivalsShown);
+  answer(response, 200, { ...report, arrivals: shown > 0 ? report.arrivals.slice(-shown) : [] });
 }
 
 function answer(response: ServerResponse, status: number, body: object): void {

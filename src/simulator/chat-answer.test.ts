@@ -16,7 +16,7 @@ const request: ChatRequest = {
   prompt: "hello",
   promptTokens: 12,
   tool: null,
-  wishes: { frames: null, delayMs: null, firstMs: null },
+  wishes: { frames: null, reasoningFrames: null, delayMs: null, firstMs: null },
 };
 
 const parameters = {
@@ -50,13 +50,21 @@ describe("an answer of the simulated GLM", () => {
 
   it("has as many pieces as the prompt wishes", () => {
     assert.equal(answer().content.length, 8);
-    assert.equal(answer({ wishes: { frames: 40, delayMs: null, firstMs: null } }).content.length, 40);
-    assert.equal(answer({ wishes: { frames: 0, delayMs: null, firstMs: null } }).content.length, 0);
+    assert.equal(
+      answer({ wishes: { frames: 40, reasoningFrames: null, delayMs: null, firstMs: null } }).content.length,
+      40,
+    );
+    assert.equal(
+      answer({ wishes: { frames: 0, reasoningFrames: null, delayMs: null, firstMs: null } }).content.length,
+      0,
+    );
   });
 
   it("reasons before it answers when it thinks", () => {
     assert.deepEqual(answer().reasoning, []);
     assert.equal(answer({ isThinking: true }).reasoning.length, 4);
+    const wishes = { frames: null, reasoningFrames: 9, delayMs: null, firstMs: null };
+    assert.equal(answer({ isThinking: true, wishes }).reasoning.length, 9);
   });
 
   it("calls a tool with arguments of the right types", () => {
@@ -90,7 +98,7 @@ describe("an answer of the simulated GLM", () => {
     fc.assert(
       fc.property(wishes, fc.integer(), ({ frames, ...more }, seed) => {
         const { usage, reasoning, content, toolCall, finishReason } = answer(
-          { ...more, wishes: { frames, delayMs: null, firstMs: null } },
+          { ...more, wishes: { frames, reasoningFrames: null, delayMs: null, firstMs: null } },
           seed,
         );
         const callTokens = Math.ceil((toolCall?.arguments.length ?? 0) / 4);

@@ -32,16 +32,28 @@ export interface Usage {
   readonly completion_tokens_details: { readonly reasoning_tokens: number };
 }
 
-const english = "the gateway keeps its key and shares the time of one scarce model fairly among many people".split(" ");
-const chinese = "网关 保管 密钥 ， 让 许多人 公平 地 共享 一个 稀缺 的 模型 。".split(" ");
+/** Sentences in tokens, as they are streamed. */
+const english = toSentences(
+  " One| scarce| model| is| shared| fairly| among| many| people|.",
+  " The| gateway| keeps| its| key| and| lets| each| call| start| in| turn|.",
+  " Whoever| waits| is| told| how| long|,| and| nobody| waits| forever|.",
+);
+const chinese = toSentences(
+  "许多人|公平|地|共享|一个|稀缺|的|模型|。",
+  "网关|保管|密钥|，|让|每个|请求|依次|开始|。",
+  "等待|的|人|知道|要|等|多久|，|没有|人|会|永远|等待|。",
+);
 const framesDefault = 8;
-const reasoningFrames = 4;
+/** Short, so that tests are quick. */
+const reasoningFramesDefault = 4;
 const argumentCharactersPerToken = 4;
 
 export function composeAnswer(request: ChatRequest, seed: number, id: string, wallNowMs: number): ChatAnswer {
   const random = createRandom(seed ^ hashText(request.prompt));
   const isChinese = /\p{Script=Han}/u.test(request.prompt);
-  const thoughts = request.isThinking ? speak(random, isChinese, reasoningFrames) : [];
+  const thoughts = request.isThinking
+    ? speak(random, isChinese, request.wishes.reasoningFrames ?? reasoningFramesDefault)
+    : [];
   const words = request.tool ? [] : speak(random, isChinese, request.wishes.frames ?? framesDefault);
   const spoken = request.tool ? composeArguments(request.tool.parameters, random) : "";
   const callTokens = Math.ceil(spoken.length / argumentCharactersPerToken);
@@ -76,11 +88,17 @@ function countUsage(promptTokens: number, reasoningTokens: number, answerTokens:
   };
 }
 
+/** Begins with a sentence and goes on as long as it must. */
 function speak(random: Random, isChinese: boolean, frames: number): string[] {
-  const words = isChinese ? chinese : english;
-  const start = random.below(words.length);
+  const sentences = isChinese ? chinese : english;
+  const start = random.below(sentences.length);
+  const tokens = [...sentences.slice(start), ...sentences.slice(0, start)].flat();
   return Array.from({ length: frames }, (_, index) => {
-    const word = words[(start + index) % words.length] as string;
-    return isChinese || index === 0 ? word : ` ${word}`;
+    const token = tokens[index % tokens.length] as string;
+    return index === 0 ? token.trimStart() : token;
   });
+}
+
+function toSentences(...texts: string[]): readonly (readonly string[])[] {
+  return texts.map((text) => text.split("|"));
 }

@@ -92,11 +92,11 @@ describe("a chat request at the simulated GLM", () => {
     const { wishes } = accept({
       messages: [
         { role: "user", content: "[frames=1]" },
-        { role: "user", content: [{ type: "text", text: "[frames=40] [delay=25] [first=100]" }] },
+        { role: "user", content: [{ type: "text", text: "[frames=40] [reasoning=9] [delay=25] [first=100]" }] },
         { role: "assistant", content: "[frames=2]" },
       ],
     });
-    assert.deepEqual(wishes, { frames: 40, delayMs: 25, firstMs: 100 });
+    assert.deepEqual(wishes, { frames: 40, reasoningFrames: 9, delayMs: 25, firstMs: 100 });
     assert.equal(accept({ messages: [{ role: "user", content: "[frames=999999]" }] }).wishes.frames, 100_000);
   });
 

@@ -1,5 +1,6 @@
 // What GLM accepts as a chat request, and by which code it objects to the rest. Also reads the wishes that a prompt may
-// hold for the simulation: [frames=40] content frames, [delay=25] ms between them, [first=100] ms before the first.
+// hold for the simulation: [frames=40] content frames, [reasoning=9] frames of thought, [delay=25] ms between frames,
+// [first=100] ms before the first.
 
 import { estimateTokens, type Model, models } from "./models.ts";
 
@@ -26,6 +27,7 @@ export interface Tool {
 
 export interface Wishes {
   readonly frames: number | null;
+  readonly reasoningFrames: number | null;
   readonly delayMs: number | null;
   readonly firstMs: number | null;
 }
@@ -76,6 +78,7 @@ function readRequest(fields: Fields, name: string, model: Model, promptTokens: n
     tool: findMentionedTool(toList(fields.tools), prompt),
     wishes: {
       frames: readWish(prompt, "frames"),
+      reasoningFrames: readWish(prompt, "reasoning"),
       delayMs: readWish(prompt, "delay"),
       firstMs: readWish(prompt, "first"),
     },

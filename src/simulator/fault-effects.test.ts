@@ -102,6 +102,11 @@ describe("a fault", () => {
     assert.deepEqual(list(apply({ fault: "duplicateToolFrame" })), plain, "there is no tool");
   });
 
+  it("may bring another one along, applied after it", () => {
+    const split = list(apply({ fault: "crlf", and: { fault: "slice" } }));
+    assert.deepEqual(split.slice(-4), ["\r", "\n", "\r", "\n"]);
+  });
+
   it("in the length misstates it", () => {
     const length = Buffer.byteLength(textOf(whole()));
     assert.equal(apply({ fault: "longContentLength" }, whole()).headers["content-length"], String(length + 100));

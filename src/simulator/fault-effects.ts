@@ -75,7 +75,7 @@ const effects: { readonly [Name in FaultName]: Effect<Name> } = {
   stallMidStream: (plan, { after }) => ({ ...keepFirst(plan, after), ending: "stall" }),
 
   drip: (plan, { ms = 1 }) => ({ ...plan, pieces: toBytes(plan), paceMs: ms }),
-  slice: (plan) => ({ ...plan, pieces: toBytes(plan), paceMs: 0 }),
+  slice: (plan) => ({ ...plan, pieces: toBytes(plan), paceMs: 0, writesApart: true }),
   burst: (plan) => ({ ...plan, pieces: [Buffer.concat(plan.pieces)] }),
 
   crlf: (plan) => rewrite(plan, /\n/g, "\r\n"),
@@ -116,7 +116,8 @@ const effects: { readonly [Name in FaultName]: Effect<Name> } = {
 export function applyFault(plan: Plan, fault: ScriptedFault, context: FaultContext): Plan {
   // The table pairs each name with its own fault, which TypeScript cannot follow through a union of names.
   const effect = effects[fault.fault] as (plan: ListedPlan, fault: ScriptedFault, context: FaultContext) => Plan;
-  return effect({ ...plan, pieces: [...plan.pieces] }, fault, context);
+  const disturbed = effect({ ...plan, pieces: [...plan.pieces] }, fault, context);
+  return fault.and ? applyFault(disturbed, fault.and, context) : disturbed;
 }
 
 function replaceBody(plan: Plan, status: number, headers: Plan["headers"], text = ""): Plan {

@@ -80,7 +80,9 @@ describe("faults that come as JSON", () => {
     [{ fault: "html", after: 2 }, /fault html takes no "after"; it takes: status, times, when/],
     [{ fault: "html", status: "502" }, /fault html: status must be a number, got "502"/],
     [{ fault: "html", times: -1 }, /times must be a number, got -1/],
-    [{ fault: "html", when: null }, /when must be a object, got null/],
+    [{ fault: "html", when: null }, /when must be an object, got null/],
+    [{ fault: "html", when: { modle: "glm-4.7" } }, /takes no "modle"; it takes: model, isStream/],
+    [{ fault: "html", when: { isStream: "yes" } }, /isStream must be a boolean, got "yes"/],
     [{ fault: "error", code: 1302 }, /code must be a string, got 1302/],
   ];
   for (const [value, words] of wrong) {

@@ -76,11 +76,22 @@ function parseFault(value: unknown): ScriptedFault {
   }
   const details: readonly (keyof FaultDetails)[] = faultDetails[name as FaultName];
   const types = new Map<string, string>(details.map((detail) => [detail, detailTypes[detail]]));
-  types.set("times", "number").set("when", "object");
+  types.set("times", "number").set("when", "object").set("and", "object");
   for (const [key, given] of Object.entries(fields)) {
     if (key !== "fault") checkDetail(name, key, given, types);
   }
+  checkCondition(name, (fields.when ?? {}) as Readonly<Record<string, unknown>>);
+  if (fields.and !== undefined) parseFault(fields.and);
   return fields as unknown as ScriptedFault;
+}
+
+/** A condition with a slip in it would hold for every call. */
+function checkCondition(name: string, condition: Readonly<Record<string, unknown>>): void {
+  const types = new Map([
+    ["model", "string"],
+    ["isStream", "boolean"],
+  ]);
+  for (const [key, given] of Object.entries(condition)) checkDetail(name, key, given, types);
 }
 
 function checkDetail(name: string, key: string, given: unknown, types: ReadonlyMap<string, string>): void {
@@ -89,7 +100,10 @@ function checkDetail(name: string, key: string, given: unknown, types: ReadonlyM
     throw new Error(`fault ${name} takes no ${JSON.stringify(key)}; it takes: ${[...types.keys()].join(", ")}`);
   }
   const isFine = type === "anything" || (type === "number" ? isCount(given) : typeof given === type && given !== null);
-  if (!isFine) throw new Error(`fault ${name}: ${key} must be a ${type}, got ${JSON.stringify(given)}`);
+  if (!isFine)
+    throw new Error(
+      `fault ${name}: ${key} must be ${type === "object" ? "an" : "a"} ${type}, got ${JSON.stringify(given)}`,
+    );
 }
 
 function isCount(value: unknown): boolean {

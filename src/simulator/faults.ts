@@ -120,6 +120,8 @@ interface Scripted<Name extends FaultName> {
   /** How many calls it applies to. Default: 1. */
   readonly times?: number;
   readonly when?: FaultCondition;
+  /** Another one for the same call, applied after it: `{ fault: "crlf", and: { fault: "slice" } }`. */
+  readonly and?: ScriptedFault;
 }
 
 export type FaultOf<Name extends FaultName> = Scripted<Name> &

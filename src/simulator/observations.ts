@@ -1,7 +1,7 @@
 // What the simulated GLM has seen, for tests and people to ask: calls, answers, aborts, and of the newest calls what
 // came along with them. Bounded in number and bytes. Violations of limits are judge.ts's matter.
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Clock } from "../base/clock.ts";
 
@@ -93,7 +93,7 @@ export function createObservations(clock: Clock): Observations {
     return {
       noteBody(body) {
         arrival.bodyBytes = body.length;
-        arrival.bodySha256 = createHash("sha256").update(body).digest("hex");
+        arrival.bodySha256 = hash("sha256", body);
         if (!detailed.includes(arrival)) return;
         arrival.body = body.toString("utf8");
         detailedBytes += body.length;

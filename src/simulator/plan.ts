@@ -18,6 +18,8 @@ export interface Plan {
   readonly ending: "end" | "cut" | "reset" | "stall";
   /** Pause before each piece but the first, overriding the usual pace. */
   readonly paceMs?: number;
+  /** Each piece leaves as a write of its own; otherwise those without a pause between them may leave together. */
+  readonly writesApart?: boolean;
   /** Informational responses (102) that precede the head. */
   readonly informationalCount?: number;
   /** Bytes sent on the connection when it is idle again. */

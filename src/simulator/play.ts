@@ -58,6 +58,8 @@ async function writePieces(
     const isCaughtUp = response.write(piece);
     onPiece(piece);
     if (!isCaughtUp) await untilDrained(response);
+    // Node joins what is written within one turn of its loop.
+    if (plan.writesApart) await new Promise((resolve) => setImmediate(resolve));
   }
 }
 

@@ -3,8 +3,8 @@
 //
 //   head ─▶ key ─▶ judge ─▶ body ─▶ reply (endpoints.ts) ─▶ judge ─▶ fault, if one is scripted ─▶ play.ts
 //
-// A prompt steers its own answer: [frames=40] content frames, [delay=25] ms between them, [first=100] ms before the
-// first; naming a tool that came along has it called.
+// A prompt steers its own answer: [frames=40] content frames, [reasoning=9] frames of thought, [delay=25] ms between
+// frames, [first=100] ms before the first; naming a tool that came along has it called.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -110,7 +110,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? "").split("?", 1)[0] as string;
-    if (isAdminPath(path)) return administer(path, request, response, controls);
+    if (isAdminPath(path)) return administer(request, response, controls);
     const exchange = { request, response, arrival: observations.noteArrival(request) };
     const identity = authenticate(request.headers.authorization, clock.wallNow());
     const endpoint = findEndpoint(request.method ?? "", path);
@@ -131,6 +131,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     }
 
     const body = await readBody(request);
+    // Calls that have arrived meanwhile are timed first, so that composing answers makes none look later than it was.
+    await new Promise(setImmediate);
     arrival.noteBody(body);
     const { plan, pace, model, isStream, requestId } = endpoint(body, world);
     arrival.noteMeaning(model, isStream);
@@ -192,11 +194,11 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     ...controls,
     origin,
     baseUrl: origin + mainBasePath,
-    close() {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      server.close(() => resolve());
+    async close() {
+      const closing = [server, ...sockets].map((one) => new Promise((resolve) => one.once("close", resolve)));
+      server.close();
       for (const socket of sockets) socket.destroy();
-      return promise;
+      await Promise.all(closing);
     },
   };
 }

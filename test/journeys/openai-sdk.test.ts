@@ -311,12 +311,12 @@ describe("the openai client in the queue", () => {
     token = await gateway.logIn();
   }
 
-  /** Occupies the one place for `ms`. */
-  async function occupy(ms: number): Promise<{ ended: Promise<unknown>; leave: () => void }> {
+  /** Occupies the one place until told to leave. */
+  async function occupy(): Promise<{ ended: Promise<unknown>; leave: () => void }> {
     const controller = new AbortController();
     const { openai } = createClient(gateway, token);
     const ended = openai.chat.completions
-      .create(whole(`[first=${ms}]`), { signal: controller.signal, maxRetries: 0 })
+      .create(whole("[first=60000]"), { signal: controller.signal, maxRetries: 0 })
       .catch((error: unknown) => error);
     await until("the place is taken", () => gateway.simulator.report().inFlight === 1);
     return { ended, leave: () => controller.abort() };
@@ -324,7 +324,7 @@ describe("the openai client in the queue", () => {
 
   it("does not try a call again that waited too long: 408 comes once, with when to come back", async () => {
     await start({ queueTimeoutMs: 250 });
-    const first = await occupy(10_000);
+    const first = await occupy();
     const { openai, attempts } = createClient(gateway, token);
     const error = await catchError(openai.chat.completions.create(whole("waits")));
     assert.deepEqual([error.status, error.code, error.type], [408, "queue_timeout", "timeout_error"]);
@@ -339,9 +339,12 @@ describe("the openai client in the queue", () => {
 
   it("tries a call again that found the queue full, after the time it was told, and is served", async () => {
     await start({ queueCapacity: 0 });
-    const first = await occupy(300);
+    const first = await occupy();
     const { openai, attempts } = createClient(gateway, token);
-    const answer = await openai.chat.completions.create(whole("comes back"));
+    const call = openai.chat.completions.create(whole("comes back"));
+    await until("it is refused", () => attempts.length === 1);
+    first.leave();
+    const answer = await call;
     assert.ok(answer.choices[0]?.message.content);
     await first.ended;
 
@@ -359,7 +362,7 @@ describe("the openai client in the queue", () => {
       gateway.callLines().map(({ outcome, reason }) => [outcome, reason]),
       [
         ["refused", "queue_full"],
-        ["served", undefined],
+        ["cancelled", "client_gone"],
         ["served", undefined],
       ],
     );
@@ -367,7 +370,7 @@ describe("the openai client in the queue", () => {
 
   it("with a request's own timeout: the call gives up its place in the queue no later than that", async () => {
     await start({ queueTimeoutMs: 5_000 });
-    const first = await occupy(10_000);
+    const first = await occupy();
     const startedAt = performance.now();
     const { openai, attempts } = createClient(gateway, token);
     // The client tells whole seconds, `x-stainless-timeout: 1` here.
@@ -383,7 +386,7 @@ describe("the openai client in the queue", () => {
 
   it("with a timeout for all requests, which it keeps to itself: the call leaves the queue with it", async () => {
     await start({ queueTimeoutMs: 5_000 });
-    const first = await occupy(10_000);
+    const first = await occupy();
     const { openai } = createClient(gateway, token, { timeout: 200 });
     const error = await catchError(openai.chat.completions.create(whole("is in a hurry"), { maxRetries: 0 }));
     assert.ok(error instanceof APIConnectionTimeoutError);
@@ -396,7 +399,7 @@ describe("the openai client in the queue", () => {
 
   it("that is aborted while it waits leaves the queue and never reaches the upstream", async () => {
     await start({ queueTimeoutMs: 5_000 });
-    const first = await occupy(10_000);
+    const first = await occupy();
     const { openai } = createClient(gateway, token);
     const controller = new AbortController();
     const call = openai.chat.completions.create(whole("leaves"), { signal: controller.signal });

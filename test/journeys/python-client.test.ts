@@ -37,7 +37,7 @@ afterEach(async () => {
   await gateway.stop();
 });
 
-function startClient(more: { password?: string; sleep_max?: number } = {}): PythonClient {
+function startClient(more: { password?: string; sleep_seconds_max?: number } = {}): PythonClient {
   const started = spawn("python3", [program], { stdio: ["pipe", "pipe", "inherit"] });
   child = started;
   const lines: Record<string, unknown>[] = [];
@@ -117,49 +117,44 @@ describe("the manual's Python client", { skip: hasPython ? false : "python3 is m
   });
 
   describe("waits as it is told and is served then", () => {
-    const limits = { concurrencyMax: 1, startsPerSecond: 2 };
+    const limits = { concurrencyMax: 1, startsPerSecond: 2, abortLingerMs: 20 };
 
-    /** A call of somebody else that occupies the one place for `ms`. */
-    async function occupy(ms: number): Promise<() => Promise<void>> {
+    /** A call of somebody else that occupies the one place, until the client was refused for `reason`. */
+    async function occupyUntil(reason: string): Promise<void> {
       const token = await gateway.logIn("user2", "pass456");
-      const sent = send(`${gateway.url}/chat/completions`, { token, body: chat(`[first=${ms}]`) });
+      const controller = new AbortController();
+      const { signal } = controller;
+      const sent = send(`${gateway.url}/chat/completions`, { token, signal, body: chat("[first=10000]") });
+      const left = assert.rejects(sent);
       await until("the place is taken", () => gateway.simulator.report().inFlight === 1);
-      return async () => assert.equal((await sent).status, 200);
+      void until(`the client is refused: ${reason}`, () => outcomes().includes(reason))
+        .finally(() => controller.abort())
+        .then(() => left);
     }
 
-    it("after 408, the time in the queue is over", async () => {
-      gateway = await startGateway({ rateLimit: { ...limits, queueTimeoutMs: 300 } });
-      const client = startClient();
-      const ended = await occupy(550);
-      const { texts, waited } = await client.chat("hello");
-      assert.equal(texts.length, 8);
-      assert.deepEqual(
-        waited.map(([status]) => status),
-        [408],
-      );
-      await ended();
-      assert.deepEqual(outcomes(), ["queue_timeout", "served", "served"]);
-    });
-
-    it("after 429, the queue is full", async () => {
-      gateway = await startGateway({ rateLimit: { ...limits, queueCapacity: 0 } });
-      const client = startClient();
-      const ended = await occupy(450);
-      const { texts, waited } = await client.chat("hello");
-      assert.equal(texts.length, 8);
-      assert.deepEqual(
-        waited.map(([status]) => status),
-        [429],
-      );
-      assert.ok((waited[0]?.[1] ?? 0) >= 0.5, "it waits no shorter than a place takes to come free");
-      await ended();
-      assert.deepEqual(outcomes(), ["queue_full", "served", "served"]);
-    });
+    for (const [status, reason, limit, words] of [
+      [408, "queue_timeout", { queueTimeoutMs: 300 }, "the time in the queue is over"],
+      [429, "queue_full", { queueCapacity: 0 }, "the queue is full"],
+    ] as const) {
+      it(`after ${status}, ${words}`, async () => {
+        gateway = await startGateway({ rateLimit: { ...limits, ...limit } });
+        const client = startClient();
+        await occupyUntil(reason);
+        const { texts, waited } = await client.chat("hello");
+        assert.equal(texts.length, 8);
+        assert.deepEqual(
+          waited.map(([waitedFor]) => waitedFor),
+          [status],
+        );
+        assert.ok((waited[0]?.[1] ?? 0) >= 0.5, "it waits no shorter than a place takes to come free");
+        assert.deepEqual(outcomes(), [reason, "client_gone", "served"]);
+      });
+    }
 
     it("after 504, GLM took too long", async () => {
       gateway = await startGateway({ glm: { timeouts: { totalMs: 200, firstByteMs: null, idleMs: null } } });
       gateway.simulator.script({ fault: "stallBeforeHeaders" });
-      const { texts, waited } = await startClient({ sleep_max: 0.05 }).chat("hello");
+      const { texts, waited } = await startClient({ sleep_seconds_max: 0.05 }).chat("hello");
       assert.equal(texts.length, 8);
       assert.deepEqual(
         waited.map(([status]) => status),

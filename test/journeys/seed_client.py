@@ -1,6 +1,6 @@
 """The Python client of the manual, on the standard library alone: logs in, chats, and comes back as it is told to.
 
-Run as a program it reads one JSON object a line: first {"url", "username", "password", "sleep_max"}, then a chat
+Run as a program it reads one JSON object a line: first {"url", "username", "password", "sleep_seconds_max"}, then a chat
 each, {"prompt", "stream"}. It answers with lines too: {"text"} for each piece as it comes, then {"done"} or {"error"}.
 """
 
@@ -24,10 +24,10 @@ class GatewayError(Exception):
 
 
 class ProxyGLMClient:
-    def __init__(self, url, username, password, sleep_max=60.0, timeout=60.0):
+    def __init__(self, url, username, password, sleep_seconds_max=60.0, timeout=60.0):
         self.address = urlsplit(url)
         self.credentials = {"username": username, "password": password}
-        self.sleep_max = sleep_max
+        self.sleep_seconds_max = sleep_seconds_max
         self.timeout = timeout
         self.token = None
         self.logins = 0
@@ -79,7 +79,7 @@ class ProxyGLMClient:
         else:
             seconds = float(headers.get("retry-after", MANUAL_WAITS[status]))
         self.waited.append((status, seconds))
-        time.sleep(min(seconds, self.sleep_max))
+        time.sleep(min(seconds, self.sleep_seconds_max))
 
     def _post(self, path, body):
         connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=self.timeout)
