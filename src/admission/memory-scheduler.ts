@@ -30,6 +30,8 @@ interface Running {
 const holdMeanShare = 0.2;
 /** Spread added to Retry-After, so that refused clients do not come back in step. */
 const retryJitterShare = 0.2;
+/** Sooner, nothing will have changed, and a client would use up its few tries. */
+const retryMsMin = 1_000;
 /** Whoever waited in vain should not come back at once: two seconds is the product's published advice. */
 const timedOutRetryMsMin = 2_000;
 
@@ -164,14 +166,17 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
     const untilOpenMs = Math.max(freeAt === Number.POSITIVE_INFINITY ? windowMs : freeAt - now, holdUntil - now, 0);
     const byRateMs = untilOpenMs + (ahead * windowMs) / startsMax;
     if (limits.concurrencyMax === null) return byRateMs;
-    const bySlotMs = (Math.max(0, ahead + 1 + inFlight - limits.concurrencyMax) * meanHoldMs) / limits.concurrencyMax;
+    // What runs now may take longer than the mean: then it is the better guess.
+    const [oldest] = running;
+    const holdMs = Math.max(meanHoldMs, oldest ? now - oldest.grantedAt : 0);
+    const bySlotMs = (Math.max(0, ahead + 1 + inFlight - limits.concurrencyMax) * holdMs) / limits.concurrencyMax;
     return Math.max(byRateMs, bySlotMs);
   }
 
   /** When a refused client should come back: late enough that half the queue timeout will do, spread by jitter. */
   function adviseRetry(now: number): number {
-    const shortestMs = 1_000 / Math.max(limits.startsPerSecond, 1);
-    const sensibleMs = Math.max(shortestMs, estimateWaitMs(queue.size, now) - limits.queueTimeoutMs / 2);
+    const mayWaitMs = limits.queueCapacity > 0 ? limits.queueTimeoutMs / 2 : 0;
+    const sensibleMs = Math.max(retryMsMin, estimateWaitMs(queue.size, now) - mayWaitMs);
     return Math.ceil(sensibleMs * (1 + retryJitterShare * clock.random()));
   }
 

@@ -40,7 +40,8 @@ export function createSessionTokens(secret: string, lifetimeSeconds: number, clo
   let lifetime = lifetimeSeconds;
 
   async function issue(userId: string, validFrom: number): Promise<IssuedToken> {
-    const issuedAt = Math.max(Math.floor(clock.wallNow() / 1_000), validFrom);
+    // Claims are whole seconds. Rounded up, so that the token lives at least as long as its holder is told.
+    const issuedAt = Math.max(Math.ceil(clock.wallNow() / 1_000), validFrom);
     const sessionToken = await new SignJWT()
       .setProtectedHeader({ typ: "JWT", alg: "HS256" })
       .setSubject(userId)

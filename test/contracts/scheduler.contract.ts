@@ -188,6 +188,18 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
       assert.ok(Math.abs((last.facts.retryAfterMs ?? 0) - 8_720) < 30, String(last.facts.retryAfterMs));
     });
 
+    it("tells whom it refuses to come back when a running call may have ended, and never sooner than in a second", async () => {
+      const { clock, scheduler } = setUp({ queueCapacity: 0, concurrencyMax: 1, startsPerSecond: 1_000 });
+      const first = await startCall(scheduler, clock);
+      const early = arrive(scheduler);
+      await clock.advance(8_000);
+      assert.equal(early.facts.retryAfterMs, 1_000);
+      const late = arrive(scheduler);
+      await clock.advance(0);
+      assert.equal(late.facts.retryAfterMs, 8_000, "as long as the running one has run is the best guess");
+      first.release("ended");
+    });
+
     it("refuses at once when there is no queue", async () => {
       const { clock, scheduler } = setUp({ queueCapacity: 0, startsPerSecond: 1 });
       await startCall(scheduler, clock);

@@ -201,3 +201,35 @@ describe("streamText of the AI SDK", () => {
     assert.deepEqual([error.statusCode, codeOf(error)], [401, "invalid_token"]);
   });
 });
+
+describe("the AI SDK in the queue", () => {
+  it("comes back after the time it is told when the queue is full, and is served", async () => {
+    const limits = { concurrencyMax: 1, startsPerSecond: 2, queueCapacity: 0, abortLingerMs: 20 };
+    gateway.app.apply({ ...gateway.settings, rateLimit: { ...gateway.settings.rateLimit, ...limits } });
+    const controller = new AbortController();
+    const first = generateText({
+      model: openModel(),
+      prompt: "[first=60000]",
+      abortSignal: controller.signal,
+      ...plain,
+    });
+    const left = assert.rejects(Promise.resolve(first));
+    await until("the place is taken", () => gateway.simulator.report().inFlight === 1);
+    const before = gateway.callLines().length;
+    const call = generateText({ model: openModel(), prompt: "hello", ...plain });
+    await until("it is refused", () => gateway.callLines().length > before);
+    const refusedAt = performance.now();
+    controller.abort();
+    await left;
+    assert.ok((await call).text.length > 0);
+    assert.ok(performance.now() - refusedAt >= 490);
+    assert.deepEqual(
+      gateway
+        .callLines()
+        .slice(before)
+        .map(({ outcome, reason }) => reason ?? outcome),
+      ["queue_full", "client_gone", "served"],
+    );
+    gateway.app.apply(gateway.settings);
+  });
+});

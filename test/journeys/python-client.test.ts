@@ -33,8 +33,11 @@ afterEach(async () => {
     await ended;
   }
   child = null;
-  await until("every ticket is back", () => gateway.app.snapshot().running.length === 0);
-  await gateway.stop();
+  try {
+    await until("every ticket is back", () => gateway.app.snapshot().running.length === 0);
+  } finally {
+    await gateway.stop();
+  }
 });
 
 function startClient(more: { password?: string; sleep_seconds_max?: number } = {}): PythonClient {
@@ -108,6 +111,17 @@ describe("the manual's Python client", { skip: hasPython ? false : "python3 is m
     assert.equal(second.texts.join(""), first.texts.join(""));
     assert.ok((second.logins ?? 0) > (first.logins ?? 0));
     assert.deepEqual(second.waited, []);
+  });
+
+  it("may use its token for as long as the login said", async () => {
+    gateway = await startGateway({ auth: { tokenTtlSeconds: 1 } });
+    // In the middle of a second of the wall clock, by which tokens count whole seconds.
+    await until("half a second is over", () => Math.abs((Date.now() % 1_000) - 500) < 50);
+    const startedAt = performance.now();
+    const token = await gateway.logIn();
+    await until("nine tenths of its life are over", () => performance.now() - startedAt >= 900);
+    const { status, text } = await send(`${gateway.url}/chat/completions`, { token, body: chat() });
+    assert.equal(status, 200, text);
   });
 
   it("gives up at once with a wrong password", async () => {
