@@ -37,7 +37,8 @@ export function createUserDirectory(accounts: readonly Account[]): UserDirectory
       for (const account of changed) {
         const known = before.get(account.username);
         const isSameSecret = known !== undefined && secretText(known.secret) === secretText(toSecret(account));
-        const validFrom = isSameSecret ? known.tokensValidFrom : Math.ceil(wallNowMs / 1_000);
+        // Tokens are dated up to a second ahead; from the second after that on, they are of the new password.
+        const validFrom = isSameSecret ? known.tokensValidFrom : Math.ceil(wallNowMs / 1_000) + 1;
         users.set(account.username, toUser(account, validFrom));
       }
     },
