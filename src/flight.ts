@@ -28,6 +28,7 @@ export function trackFlight(
       deadline.touch();
     },
     onPause: (isPaused) => deadline.setPaused(isPaused),
+    onConcluded: () => deadline.stop(),
     onLimited: (holdMs) => ticket.holdLane(holdMs),
     onEnd(how) {
       deadline.stop();

@@ -42,6 +42,8 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
   const window = createWindowLog(toWindowLimits(limits.startsPerSecond, limits.sendGuardMs));
   /** Calls that count in the upstream's concurrency: the running ones, and aborted ones that linger. */
   let inFlight = 0;
+  /** Cancels the end of each lingering. */
+  const lingering = new Set<() => void>();
   let holdUntil = Number.NEGATIVE_INFINITY;
   let meanHoldMs = 0;
   let isClosed = false;
@@ -150,8 +152,15 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
     if (run.sentAt === null) window.refund();
     else meanHoldMs += (clock.now() - run.sentAt - meanHoldMs) * (meanHoldMs === 0 ? 1 : holdMeanShare);
     const mayLinger = how === "aborted" && run.sentAt !== null && limits.concurrencyMax !== null;
-    if (mayLinger && limits.abortLingerMs > 0) clock.after(limits.abortLingerMs, free);
-    else free();
+    if (!mayLinger || isClosed || limits.abortLingerMs === 0) {
+      free();
+      return;
+    }
+    const cancel = clock.after(limits.abortLingerMs, () => {
+      lingering.delete(cancel);
+      free();
+    });
+    lingering.add(cancel);
   }
 
   function free(): void {
@@ -214,6 +223,7 @@ export function createMemoryScheduler(initial: AdmissionLimits, upstreamKey: str
   function close(): void {
     isClosed = true;
     cancelAlarm();
+    for (const cancel of lingering) cancel();
     for (let waiter = queue.shift(); waiter; waiter = queue.shift()) waiter.refuse(new Refusal("shutting_down"));
   }
 

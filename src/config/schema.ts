@@ -73,7 +73,7 @@ const sections = {
   server: section("Where and how the gateway listens.", {
     host: key(text("an address or a host name", isHost), "Address to listen on.", { fallback: "0.0.0.0" }),
     port: key(wholeNumber(0, 65_535), "TCP port; 0 lets the system choose a free one.", { fallback: 8_080 }),
-    body_limit_bytes: key(wholeNumber(1, 1_073_741_824), "Largest request body.", { fallback: 10_485_760 }),
+    body_limit_bytes: key(wholeNumber(1, 268_435_456), "Largest request body.", { fallback: 10_485_760 }),
     shutdown_grace_seconds: key(
       decimal(0, 86_400, "number of seconds"),
       "How long running calls may go on after a stop was asked for.",

@@ -44,6 +44,10 @@ export class HttpCall implements Call, Client {
     this.patienceMs = readPatienceMs(request.headers["x-stainless-timeout"]);
     this.signal = this.#controller.signal;
     this.noteQueue(0);
+    // Writing to a client that is going away fails in its own time; "close" tells.
+    response.on("error", () => {});
+    // Before Node's own listener, which arms the socket's timer anew: the next pipelined response shares the socket.
+    response.prependOnceListener("finish", () => response.setTimeout(0));
     // The response's "close", not the request's, tells that the client has left (nodejs/node documents both).
     response.once("close", () => {
       bodyBudget.give(this.#bodyBytesTaken);
@@ -117,8 +121,10 @@ export class HttpCall implements Call, Client {
       reply.refuse(refusal, surface.formatRefusal);
       return "refused";
     }
-    if (this.#isStream) response.end(surface.formatStreamError(refusal, reply.requestId, reply.language));
-    else response.destroy();
+    // An answer that was ended already has no room for another word.
+    if (this.#isStream && !response.writableEnded) {
+      response.end(surface.formatStreamError(refusal, reply.requestId, reply.language));
+    } else response.destroy();
     // A client that does not read its last event either is cut by the stall timer.
     this.#watchStall();
     return "cut";

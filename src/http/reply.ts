@@ -50,7 +50,7 @@ export function createReply(
       if (response.headersSent || response.destroyed) return;
       const bytes = typeof body === "string" ? Buffer.from(body) : body;
       const headers = { ...common, "content-type": contentType, "content-length": bytes.length, ...more };
-      if (isWorthDropping(request)) {
+      if (canKeepConnection(request)) {
         response.writeHead(status, headers);
         // A HEAD request is answered with the head that GET would have.
         if (request.method === "HEAD") response.end();
@@ -72,7 +72,7 @@ export function createReply(
    */
   function endAfterRequest(status: number, headers: OutgoingHttpHeaders, bytes: Buffer): void {
     response.writeHead(status, { ...headers, connection: "close" });
-    response.write(bytes);
+    if (request.method !== "HEAD") response.write(bytes);
     const end = () => {
       cancel();
       response.end();
@@ -84,7 +84,7 @@ export function createReply(
   return reply;
 }
 
-function isWorthDropping(request: IncomingMessage): boolean {
+function canKeepConnection(request: IncomingMessage): boolean {
   if (request.complete || request.destroyed) return true;
   const length = request.headers["content-length"];
   // Who asked first ("expect: 100-continue") sends nothing when told no.

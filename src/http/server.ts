@@ -76,7 +76,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   server.on("request", handle);
   server.on("checkContinue", handle);
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
-    openReply(request, response).refuse(new Refusal("expectation_failed"), formatRefusal);
+    refuse(openReply(request, response), response, new Refusal("expectation_failed"));
   });
   server.on("connect", (_request: IncomingMessage, socket: Socket) => refuseRaw(socket, new Refusal("bad_request")));
   server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
@@ -92,7 +92,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       if (route.access === "call") serveCallRoute(route, request, response, reply);
       else void servePublicRoute(route, request, response, reply);
     } catch (error) {
-      refuse(reply, error);
+      refuse(reply, response, error);
     }
   }
 
@@ -134,14 +134,20 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       const address = addresses.findClient(request);
       await route.handle({ request, reply, address, isNear: addresses.isNear(request), readBody });
     } catch (error) {
-      refuse(reply, error);
+      refuse(reply, response, error);
     }
   }
 
-  function refuse(reply: Reply, error: unknown): void {
+  function refuse(reply: Reply, response: ServerResponse, error: unknown): void {
     const refusal = toRefusal(error);
     if (refusal.reason === "internal_error") options.onFailure(refusal.cause, reply.requestId);
-    reply.refuse(refusal, formatRefusal);
+    try {
+      reply.refuse(refusal, formatRefusal);
+    } catch (failure) {
+      // One request that can't even be refused must not take the process with it.
+      options.onFailure(failure, reply.requestId);
+      response.destroy();
+    }
   }
 
   function openReply(request: IncomingMessage, response: ServerResponse): Reply {
@@ -156,6 +162,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   function refuseRaw(socket: Socket, refusal: Refusal): void {
     const requestId = chooseRequestId(undefined, clock.wallNow());
     const body = formatRefusal(refusal, requestId, "en");
+    // Node has let go of the socket by now: a reset while we write would be nobody's error.
+    socket.on("error", () => {});
     socket.end(
       `HTTP/1.1 ${refusal.status} Refused\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
         `cache-control: no-store\r\nx-request-id: ${requestId}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,

@@ -47,7 +47,12 @@ export function createIdentity({ users, sessionTokens, passwords, clock }: Ident
       outcome.withdraw();
       throw error;
     });
-    if (!user || !isRight) throw new Refusal("wrong_credentials");
+    // The password may have been changed, or the user removed, while it was checked.
+    const isCurrent = user !== undefined && users.find(username)?.tokensValidFrom === user.tokensValidFrom;
+    if (!isRight || !isCurrent) {
+      outcome.fail();
+      throw new Refusal("wrong_credentials");
+    }
     outcome.succeed();
     return sessionTokens.issue(user.principal.userId, user.tokensValidFrom);
   }

@@ -7,26 +7,31 @@ import { Refusal } from "../base/refusal.ts";
 
 export interface LoginThrottle {
   /**
-   * Call before the password is checked; throws `login_throttled` while a pause runs. The attempt counts as a
-   * failure until its outcome says otherwise, so that parallel guesses are no way around it.
+   * Call before the password is checked; throws `login_throttled` while a pause runs, or while so many attempts are
+   * being checked that guessing in parallel would be a way around the pauses. Exactly one outcome must follow.
    */
   begin(username: string, address: string): LoginOutcome;
 }
 
 export interface LoginOutcome {
   succeed(): void;
+  fail(): void;
   /** The password was never checked. */
   withdraw(): void;
 }
 
 interface Tally {
   failures: number;
+  /** Attempts that are being checked. */
+  pending: number;
   blockedUntil: number;
   lastAt: number;
 }
 
 interface Scope {
   readonly free: number;
+  /** Attempts checked at once while failures are free; beyond, one at a time. */
+  readonly parallelMax: number;
   readonly pauseMsMax: number;
   readonly tallies: Map<string, Tally>;
 }
@@ -37,9 +42,9 @@ const forgetAfterMs = 60 * 60_000;
 const entriesMax = 10_000;
 
 export function createLoginThrottle(clock: Clock): LoginThrottle {
-  const pairs: Scope = { free: 5, pauseMsMax: 15 * 60_000, tallies: new Map() };
-  const addresses: Scope = { free: 30, pauseMsMax: 60_000, tallies: new Map() };
-  const users: Scope = { free: 50, pauseMsMax: 60_000, tallies: new Map() };
+  const pairs: Scope = { free: 5, parallelMax: 16, pauseMsMax: 15 * 60_000, tallies: new Map() };
+  const addresses: Scope = { free: 30, parallelMax: 100, pauseMsMax: 60_000, tallies: new Map() };
+  const users: Scope = { free: 50, parallelMax: 100, pauseMsMax: 60_000, tallies: new Map() };
   /** Pairs that have logged in, newest last. */
   const trusted = new Map<string, true>();
 
@@ -50,19 +55,26 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
     const scopes: [Scope, string][] = [[pairs, pair]];
     if (!trusted.has(pair)) scopes.push([addresses, network], [users, username]);
     const tallies = scopes.map(([scope, key]) => ({ scope, tally: findTally(scope, key, now) }));
-    const pauseMs = Math.max(...tallies.map(({ tally }) => tally.blockedUntil - now));
+    const pauseMs = Math.max(...tallies.map(({ scope, tally }) => findPauseMs(scope, tally, now)));
     if (pauseMs > 0) throw new Refusal("login_throttled", { retryAfterMs: pauseMs });
-    for (const { scope, tally } of tallies) countFailure(scope, tally, now);
+    for (const { tally } of tallies) {
+      tally.pending++;
+      tally.lastAt = now;
+    }
 
     function withdraw(): void {
-      for (const { scope, tally } of tallies) takeBack(scope, tally);
+      for (const { tally } of tallies) tally.pending--;
+    }
+    function fail(): void {
+      withdraw();
+      for (const { scope, tally } of tallies) countFailure(scope, tally, clock.now());
     }
     function succeed(): void {
       withdraw();
-      pairs.tallies.delete(pair);
+      for (const { scope, tally } of tallies) if (scope === pairs) tally.failures = 0;
       remember(trusted, pair, true);
     }
-    return { succeed, withdraw };
+    return { succeed, fail, withdraw };
   }
 
   return { begin };
@@ -70,9 +82,16 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
 
 function findTally({ tallies }: Scope, key: string, now: number): Tally {
   const known = tallies.get(key);
-  const tally = known && now - known.lastAt < forgetAfterMs ? known : { failures: 0, blockedUntil: 0, lastAt: now };
+  const tally =
+    known && now - known.lastAt < forgetAfterMs ? known : { failures: 0, pending: 0, blockedUntil: 0, lastAt: now };
   remember(tallies, key, tally);
   return tally;
+}
+
+/** How long an attempt must wait; 0 when it may be checked now. */
+function findPauseMs({ free, parallelMax }: Scope, tally: Tally, now: number): number {
+  if (tally.blockedUntil > now) return tally.blockedUntil - now;
+  return tally.pending >= (tally.failures >= free ? 1 : parallelMax) ? pauseMsFirst : 0;
 }
 
 function countFailure({ free, pauseMsMax }: Scope, tally: Tally, now: number): void {
@@ -80,11 +99,6 @@ function countFailure({ free, pauseMsMax }: Scope, tally: Tally, now: number): v
   tally.lastAt = now;
   const excess = tally.failures - free;
   if (excess >= 0) tally.blockedUntil = now + Math.min(pauseMsFirst * 2 ** excess, pauseMsMax);
-}
-
-function takeBack({ free }: Scope, tally: Tally): void {
-  tally.failures = Math.max(0, tally.failures - 1);
-  if (tally.failures < free) tally.blockedUntil = 0;
 }
 
 function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {

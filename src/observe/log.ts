@@ -81,5 +81,7 @@ function formatForTerminal(line: string): string {
         `${name}=${typeof value === "string" && /^[\w.:/-]+$/.test(value) ? value : JSON.stringify(value)}`,
     )
     .join(" ");
-  return `${String(time).slice(11, 19)} ${String(level).padEnd(5)} ${String(msg)} ${text}\n`;
+  const shown = `${String(time).slice(11, 19)} ${String(level).padEnd(5)} ${String(msg)} ${text}`;
+  // What others chose (a model's name) must not move the operator's cursor or turn text around.
+  return `${shown.replace(/[\p{Cc}\p{Cf}]/gu, "?")}\n`;
 }

@@ -21,13 +21,16 @@ export interface MetricSources {
 
 /** Models beyond the first so many are counted as "other": clients may send any name. */
 const modelLabelsMax = 50;
+/** The same for the upstream's business codes; GLM has about sixty. */
+const codeLabelsMax = 100;
 const waitBuckets = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 10, 30, 60];
 const answerBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 640];
 
 export function createMetrics({ version, snapshot, unsentBytes }: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const knownModels = new Set<string>();
+  const models = createLabels(modelLabelsMax);
+  const codes = createLabels(codeLabelsMax);
   collectDefaultMetrics({ register: registry });
 
   const calls = new Counter({
@@ -98,13 +101,6 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
     });
   }
 
-  function toModelLabel(model: string): string {
-    if (knownModels.has(model)) return model;
-    if (knownModels.size >= modelLabelsMax) return "other";
-    knownModels.add(model);
-    return model;
-  }
-
   function countCall(record: CallRecord): void {
     const { outcome, refusal, sentAt, firstByteAt, grantedAt, usage } = record;
     calls.inc({ surface: record.surface, outcome, reason: refusal?.reason ?? "" });
@@ -114,11 +110,10 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
     upstreamAnswers.inc({
       key: record.upstreamKey ?? "",
       status: String(record.upstreamStatus ?? 0),
-      code: refusal?.facts.upstreamCode ?? "",
+      code: codes.add(refusal?.facts.upstreamCode ?? ""),
     });
     // Only models that the upstream answered for get a label of their own.
-    const model =
-      outcome === "served" ? toModelLabel(record.model) : knownModels.has(record.model) ? record.model : "other";
+    const model = outcome === "served" ? models.add(record.model) : models.find(record.model);
     if (firstByteAt !== null && record.upstreamStatus === 200)
       firstByte.observe({ model }, (firstByteAt - sentAt) / 1_000);
     if (usage) {
@@ -135,5 +130,18 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
     countCall,
     countLogin: (outcome) => logins.inc({ outcome }),
     countReload: (result) => reloads.inc({ result }),
+  };
+}
+
+/** Label values from outside: the first so many are themselves, the rest are "other". */
+function createLabels(countMax: number) {
+  const known = new Set<string>();
+  const find = (value: string) => (known.has(value) ? value : "other");
+  return {
+    find,
+    add(value: string): string {
+      if (known.size < countMax) known.add(value);
+      return find(value);
+    },
   };
 }

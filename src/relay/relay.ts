@@ -43,8 +43,8 @@ export async function relay(
   const finishReason = Array.isArray(choices) ? choices[0]?.finish_reason : null;
   relayed.usage = parseUsage(usage);
   relayed.finishReason = typeof finishReason === "string" ? finishReason : null;
+  if (!bounds.unsentBudget.take(answer.body.length)) throw new Refusal("memory_full", { retryAfterMs: 1_000 });
   relayed.bytesOut = answer.body.length;
-  bounds.unsentBudget.force(relayed.bytesOut);
   try {
     await client.sendWhole(answer);
   } finally {

@@ -25,6 +25,7 @@ function setUp(isStream: boolean) {
     onHead() {},
     onBytes() {},
     onPause() {},
+    onConcluded() {},
     onLimited() {},
     onEnd: (how) => void ends.push(how),
   };

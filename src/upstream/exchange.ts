@@ -135,6 +135,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
 
   function startDiscarding(): Promise<void> {
     if (isOver) return Promise.resolve();
+    flight.onConcluded();
     (decoder ?? controller)?.resume();
     const { promise, resolve: resolveEnd } = Promise.withResolvers<void>();
     const cancel = context.clock.after(discardMsMax, () => finish(null, "aborted"));

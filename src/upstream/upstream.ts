@@ -31,6 +31,8 @@ export interface Flight {
   onBytes(count: number): void;
   /** Reading was paused or goes on: silence while paused is not the upstream's fault. */
   onPause(isPaused: boolean): void;
+  /** All was said: what the upstream still does has no deadline of the call any more. */
+  onConcluded(): void;
   /** The upstream says that its limit is reached or that it is overloaded. */
   onLimited(holdMs: number): void;
   /** Nothing more happens upstream. Before it, the call counts there. */

@@ -89,6 +89,28 @@ describe("the guard before the routes", () => {
     assert.equal((await send(`${gateway.url}/livez`, { method: "HEAD" })).status, 200);
   });
 
+  it("survives what would be written to nobody: HEAD with an expectation or a body, CONNECT and a reset", async () => {
+    for (const headers of [
+      "expect: x",
+      "expect: 100-continue",
+      "transfer-encoding: chunked",
+      "content-length: 90000",
+    ]) {
+      for (const path of ["/livez", "/chat/completions", "/nowhere"]) {
+        await exchangeRaw(gateway.port, `HEAD ${path} HTTP/1.1\r\nhost: a\r\n${headers}\r\n\r\n`, 50);
+      }
+    }
+    for (let count = 0; count < 20; count++) {
+      const socket = connect(gateway.port, "127.0.0.1");
+      socket.on("error", () => {});
+      await new Promise((resolve) => socket.once("connect", resolve));
+      socket.write("CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n");
+      setImmediate(() => socket.resetAndDestroy());
+    }
+    // An uncaught error fails this file; and it still serves.
+    assert.equal((await send(`${gateway.url}/livez`)).status, 200);
+  });
+
   it("needs a token on every route that does not say why it needs none", async () => {
     for (const [path, methods] of gateway.app.routes) {
       for (const [method, route] of Object.entries(methods)) {
