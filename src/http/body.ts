@@ -6,9 +6,8 @@ import { Refusal, refusalOf } from "../base/refusal.ts";
 
 export interface BodyBounds {
   readonly bytesMax: number;
-  /** Shared by all requests; what was taken from it is told to `onTaken`, to be given back when the request ends. */
+  /** Shared by all requests; what is taken from it is given back when the response has closed. */
   readonly budget: ByteBudget;
-  onTaken(bytes: number): void;
 }
 
 const jsonType = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
@@ -33,11 +32,13 @@ export async function readJsonBody(
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let byteCount = 0;
+  let takenBytes = 0;
+  response.once("close", () => bounds.budget.give(takenBytes));
   const onData = (chunk: Buffer) => {
     byteCount += chunk.length;
     if (byteCount > bounds.bytesMax) return reject(tooLarge(bounds));
     if (!bounds.budget.take(chunk.length)) return reject(new Refusal("memory_full", { retryAfterMs: 1_000 }));
-    bounds.onTaken(chunk.length);
+    takenBytes += chunk.length;
     chunks.push(chunk);
   };
   const onEnd = () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, byteCount));

@@ -31,11 +31,10 @@ export class HttpCall implements Call, Client {
   readonly #options: HttpCallOptions;
   readonly #response: ServerResponse;
   readonly #controller = new AbortController();
-  #bodyBytesTaken = 0;
   #isStream = false;
 
   constructor(options: HttpCallOptions) {
-    const { request, response, reply, surface, bodyBudget } = options;
+    const { request, response, reply, surface } = options;
     this.#options = options;
     this.#response = response;
     this.id = reply.requestId;
@@ -50,7 +49,6 @@ export class HttpCall implements Call, Client {
     response.prependOnceListener("finish", () => response.setTimeout(0));
     // The response's "close", not the request's, tells that the client has left (nodejs/node documents both).
     response.once("close", () => {
-      bodyBudget.give(this.#bodyBytesTaken);
       if (!response.writableFinished) this.abort(new Refusal("client_gone"));
     });
   }
@@ -59,10 +57,7 @@ export class HttpCall implements Call, Client {
 
   readBody(): Promise<Buffer> {
     const { request, bodyBytesMax, bodyBudget } = this.#options;
-    const onTaken = (bytes: number) => {
-      this.#bodyBytesTaken += bytes;
-    };
-    return readJsonBody(request, this.#response, { bytesMax: bodyBytesMax, budget: bodyBudget, onTaken }, this.signal);
+    return readJsonBody(request, this.#response, { bytesMax: bodyBytesMax, budget: bodyBudget }, this.signal);
   }
 
   noteQueue(waitedMs: number): void {

@@ -119,17 +119,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   ): Promise<void> {
     const { addresses } = options.settings();
     const client = new AbortController();
-    let takenBytes = 0;
-    response.once("close", () => {
-      options.bodyBudget.give(takenBytes);
-      client.abort(new Refusal("client_gone"));
-    });
-    const readBody = (bytesMax: number) => {
-      const onTaken = (bytes: number) => {
-        takenBytes += bytes;
-      };
-      return readJsonBody(request, response, { bytesMax, budget: options.bodyBudget, onTaken }, client.signal);
-    };
+    response.once("close", () => client.abort(new Refusal("client_gone")));
+    const readBody = (bytesMax: number) =>
+      readJsonBody(request, response, { bytesMax, budget: options.bodyBudget }, client.signal);
     try {
       const address = addresses.findClient(request);
       await route.handle({ request, reply, address, isNear: addresses.isNear(request), readBody });

@@ -79,10 +79,10 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
     registers,
   });
 
-  gauge("glm_proxy_queue_depth", "Calls that wait", () => snapshot().waiting.length);
-  gauge("glm_proxy_queue_capacity", "Calls that may wait", () => snapshot().limits.queueCapacity);
-  gauge("glm_proxy_calls_running", "Calls that run upstream", () => snapshot().running.length);
-  gauge("glm_proxy_unsent_bytes", "Bytes of answers that wait for slow clients", unsentBytes);
+  const queueDepth = gauge("glm_proxy_queue_depth", "Calls that wait");
+  const queueCapacity = gauge("glm_proxy_queue_capacity", "Calls that may wait");
+  const running = gauge("glm_proxy_calls_running", "Calls that run upstream");
+  const unsent = gauge("glm_proxy_unsent_bytes", "Bytes of answers that wait for slow clients");
   new Gauge({
     name: "glm_proxy_build_info",
     help: "Version of the gateway and of Node",
@@ -90,15 +90,17 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
     registers,
   }).set({ version, node: process.versions.node }, 1);
 
-  function gauge(name: string, help: string, read: () => number): void {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
+  function gauge(name: string, help: string): Gauge {
+    return new Gauge({ name, help, registers });
+  }
+
+  function render(): Promise<string> {
+    const now = snapshot();
+    queueDepth.set(now.waiting.length);
+    queueCapacity.set(now.limits.queueCapacity);
+    running.set(now.running.length);
+    unsent.set(unsentBytes());
+    return registry.metrics();
   }
 
   function countCall(record: CallRecord): void {
@@ -126,7 +128,7 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
 
   return {
     contentType: registry.contentType,
-    render: () => registry.metrics(),
+    render,
     countCall,
     countLogin: (outcome) => logins.inc({ outcome }),
     countReload: (result) => reloads.inc({ result }),

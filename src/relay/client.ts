@@ -11,7 +11,7 @@ export interface Client {
   write(bytes: Buffer): boolean;
   /** Bytes written and not yet taken by the client's connection. */
   readonly unsentBytes: number;
-  /** Replaces the callback for the moment at which nothing is unsent any more. */
+  /** Has the callback called whenever nothing is unsent any more. Called once, before the first write. */
   onDrained(callback: () => void): void;
   /** Ends the stream. Resolves when the operating system has it all. */
   endStream(): Promise<void>;
