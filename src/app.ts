@@ -1,7 +1,7 @@
 // Builds everything and wires it up: the only file that chooses implementations. What it is made of lives elsewhere.
 
 import { createMemoryScheduler } from "./admission/memory-scheduler.ts";
-import type { SchedulerSnapshot } from "./admission/scheduler.ts";
+import type { AdmissionLimits, Decision, SchedulerSnapshot } from "./admission/scheduler.ts";
 import { createByteBudget } from "./base/byte-budget.ts";
 import type { Clock } from "./base/clock.ts";
 import { createCallRegistry } from "./call-registry.ts";
@@ -17,7 +17,7 @@ import { createPasswordChecker } from "./identity/passwords.ts";
 import { createSessionTokens } from "./identity/session-tokens.ts";
 import { createUserDirectory } from "./identity/user-directory.ts";
 import type { CallRecord } from "./ledger/record.ts";
-import { describeCall, type Logger } from "./observe/log.ts";
+import { describeCall, type Logger, logDecision } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { type CallRules, createCallRules } from "./rules.ts";
 import { chatCompletions } from "./surfaces/chat-completions.ts";
@@ -54,15 +54,19 @@ export function createApp(initial: Settings, version: string, log: Logger, clock
   const sessionTokens = createSessionTokens(settings.auth.jwtSecret, settings.auth.tokenTtlSeconds, clock);
   const passwords = createPasswordChecker(hashingLimits);
   const identity = createIdentity({ users, sessionTokens, passwords, clock });
-  const scheduler = createMemoryScheduler(settings.rateLimit, settings.glm.keyName, clock);
+  const scheduler = createMemoryScheduler(settings.rateLimit, clock, { observer: () => noteDecision });
   const { baseUrl, apiKey } = settings.glm;
   const product = `glm-proxy/${version}`;
   const collectBudget = createByteBudget(collectedBytesMax);
   const upstream = createGlmUpstream({ baseUrl, apiKey, product, clock, collectBudget });
   const unsentBudget = createByteBudget(unsentBytesMax);
   const calls = createCallRegistry(clock);
-  const { snapshot } = scheduler;
-  const metrics = createMetrics({ version, snapshot, unsentBytes: () => unsentBudget.used });
+  const metrics = createMetrics({
+    version,
+    gauges: () => scheduler.gauges(),
+    unsentBytes: () => unsentBudget.used,
+    userLabelsMax: () => settings.metrics.userLabelsMax,
+  });
   const stages: Stages = {
     calls,
     identity,
@@ -111,12 +115,18 @@ export function createApp(initial: Settings, version: string, log: Logger, clock
     if (record.refusal?.reason === "upstream_account") log.error(fields, "the upstream refuses our account or key");
   }
 
+  /** Told of each decision of the scheduler, so it must be cheap. */
+  function noteDecision(decision: Decision): void {
+    metrics.countDecision(decision);
+    logDecision(log, decision);
+  }
+
   function apply(changed: Settings): void {
     settings = changed;
     live = toLive(changed);
     users.replace(changed.auth.users, clock.wallNow());
     sessionTokens.setLifetime(changed.auth.tokenTtlSeconds);
-    scheduler.configure(changed.rateLimit);
+    scheduler.configure(keepKeyNames(initial.rateLimit, changed.rateLimit));
     log.level = changed.log.level;
   }
 
@@ -136,7 +146,7 @@ export function createApp(initial: Settings, version: string, log: Logger, clock
     metrics,
     start: () => server.listen(settings.server.host, settings.server.port),
     apply,
-    snapshot,
+    snapshot: () => scheduler.snapshot(),
     stop,
     abort: calls.abortAll,
   };
@@ -144,14 +154,23 @@ export function createApp(initial: Settings, version: string, log: Logger, clock
 
 const closeMsMax = 1_000;
 
+/** A key stays the same until the next start, whatever it is called now: what is known of it goes by its name. */
+function keepKeyNames(initial: AdmissionLimits, changed: AdmissionLimits): AdmissionLimits {
+  const keys = changed.keys.map((key, index) => ({ ...key, name: initial.keys[index]?.name ?? key.name }));
+  return { ...changed, keys };
+}
+
 /** What is derived from the settings and replaced as a whole when they change. */
 function toLive({ server, glm }: Settings): { rules: CallRules; http: HttpSettings } {
+  const { heartbeatGraceMs: graceMs, heartbeatStyle: style } = server;
   return {
     rules: createCallRules(glm.timeouts, glm.models, glm.aliases),
     http: {
       bodyBytesMax: server.bodyBytesMax,
       writeStallMs: server.writeStallMs,
       addresses: createAddressBook(server.trustedProxies),
+      heartbeats: server.heartbeatMs === null ? null : { intervalMs: server.heartbeatMs, graceMs, style },
+      sendsIetfFields: server.sendsIetfFields,
     },
   };
 }

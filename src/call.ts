@@ -1,5 +1,7 @@
 // One client request on its way through the stages, as the gateway sees it. Implemented by the HTTP side.
 
+import type { TrafficClass } from "./base/principal.ts";
+import type { QueuePassage, QueueStanding, RemainingLimit } from "./base/queue-facts.ts";
 import type { Refusal } from "./base/refusal.ts";
 import type { Outcome } from "./ledger/record.ts";
 import type { Client } from "./relay/client.ts";
@@ -13,6 +15,10 @@ export interface Call {
   readonly bearer: string | null;
   /** How long the client says it waits for the whole call, or null. */
   readonly patienceMs: number | null;
+  /** How many tries of the same call the client made before, as far as it says so; 0 to 10. */
+  readonly retryCount: number;
+  /** What the client says the call is for, or null. */
+  readonly trafficClass: TrafficClass | null;
   /** Fires with a Refusal as its reason: the client left, a deadline passed, the process ends. */
   readonly signal: AbortSignal;
   abort(refusal: Refusal): void;
@@ -21,6 +27,13 @@ export interface Call {
   readonly client: Client;
   /** Says no: as a status while nothing was sent, as the stream's last event after that, not at all to who left. */
   refuse(refusal: Refusal): Promise<Exclude<Outcome, "served">>;
-  /** Adds what the answer's headers tell of the queue. */
-  noteQueue(waitedMs: number): void;
+  /** What is left of the caller's limits, the scarcest first. Read when the head of the answer goes out. */
+  noteAllowances(read: () => readonly RemainingLimit[]): void;
+  /**
+   * The call has to wait, and `look` tells where it stands for as long as it does. May be called again when the call
+   * comes back into the queue. Who asked for a stream may get signs of life from here on.
+   */
+  noteQueued(look: () => QueueStanding, isStream: boolean): void;
+  /** It may start. Adds what the answer's headers tell of the queue. */
+  noteQueue(passage: QueuePassage): void;
 }

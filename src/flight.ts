@@ -7,13 +7,23 @@ import type { Deadline } from "./deadline.ts";
 import type { CallRecord } from "./ledger/record.ts";
 import type { Flight } from "./upstream/upstream.ts";
 
+export interface TrackedFlight extends Flight, Disposable {
+  /**
+   * For an error of the send: null when the call should be admitted again, since the upstream refused it for its
+   * limits or failed for a moment. Throws the error otherwise.
+   */
+  tryAgainOrThrow(error: unknown): null;
+}
+
+/** Disposing says that nothing of the answer is awaited any more: the ticket is settled with what was used. */
 export function trackFlight(
   signal: AbortSignal,
   ticket: Ticket,
   deadline: Deadline,
   record: CallRecord,
   clock: Clock,
-): Flight {
+): TrackedFlight {
+  let isWorthAnotherTry = false;
   return {
     signal,
     onSent() {
@@ -23,16 +33,26 @@ export function trackFlight(
     onHead(status) {
       record.upstreamStatus = status;
     },
-    onBytes() {
+    onBytes(count) {
       record.firstByteAt ??= clock.now();
+      ticket.noteBytes(count);
       deadline.touch();
     },
     onPause: (isPaused) => deadline.setPaused(isPaused),
     onConcluded: () => deadline.stop(),
-    onLimited: (holdMs) => ticket.holdLane(holdMs),
+    onVerdict(verdict) {
+      isWorthAnotherTry = ticket.report(verdict);
+    },
     onEnd(how) {
       deadline.stop();
       ticket.release(how);
     },
+    tryAgainOrThrow(error) {
+      if (!isWorthAnotherTry || signal.aborted) throw error;
+      record.tryCount++;
+      record.firstByteAt = null;
+      return null;
+    },
+    [Symbol.dispose]: () => ticket.settle(record.usage),
   };
 }

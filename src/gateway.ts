@@ -1,6 +1,6 @@
 // The life of one call, top to bottom. The stages know nothing of each other; their order is here and nowhere else.
 
-import type { Scheduler } from "./admission/scheduler.ts";
+import type { Place, Scheduler } from "./admission/scheduler.ts";
 import type { Clock } from "./base/clock.ts";
 import { toRefusal } from "./base/refusal.ts";
 import type { Call } from "./call.ts";
@@ -8,10 +8,11 @@ import type { CallRegistry } from "./call-registry.ts";
 import { startDeadline } from "./deadline.ts";
 import { trackFlight } from "./flight.ts";
 import type { Identity } from "./identity/identity.ts";
-import { openRecord, type Settle } from "./ledger/record.ts";
+import { noteGrant, openRecord, type Settle } from "./ledger/record.ts";
 import { type RelayBounds, relay } from "./relay/relay.ts";
 import type { CallRules } from "./rules.ts";
 import type { Upstream } from "./upstream/upstream.ts";
+import { toWish } from "./wish.ts";
 
 export interface Stages {
   readonly calls: CallRegistry;
@@ -44,23 +45,26 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
     record.isStream = request.isStream;
     record.bytesIn = request.body.length;
 
-    // 4. May it start, when? The ticket is held until the upstream is done, and given back on every way out.
-    const wish = { callId: call.id, model: request.model, patienceMs: call.patienceMs };
-    using ticket = await scheduler.admit(principal, wish, call.signal);
-    record.grantedAt = clock.now();
-    record.upstreamKey = ticket.upstreamKey;
-    record.queuePosition = ticket.queuePosition;
-    call.noteQueue(ticket.waitedMs);
+    call.noteAllowances(() => scheduler.allowances(principal));
+    const wish = toWish(call, request);
+    for (let place: Place | null = null; record.outcome !== "served"; ) {
+      // 4. May it start, when? The ticket is held until the upstream is done, and given back on every way out.
+      using ticket = await scheduler.admit(principal, { ...wish, place }, call.signal);
+      noteGrant(record, ticket, clock);
+      call.noteQueue({ position: ticket.queuePosition, etaMs: ticket.etaMs, waitedMs: ticket.waitedMs });
 
-    // 5. Ask, within the time that an answer may take.
-    using deadline = startDeadline(rules.timeoutsFor(request.model), clock, call.abort);
-    const flight = trackFlight(call.signal, ticket, deadline, record, clock);
-    const answer = await upstream.send(request, flight);
-    record.upstreamRequestId = answer.upstreamRequestId;
+      // 5. Ask, within the time that an answer may take. Refused for the upstream's limits: back to its old place.
+      using deadline = startDeadline(rules.timeoutsFor(request.model), clock, call.abort);
+      using flight = trackFlight(call.signal, ticket, deadline, record, clock);
+      const answer = await upstream.send(request, flight).catch(flight.tryAgainOrThrow);
+      place = ticket.place;
+      if (!answer) continue;
+      record.upstreamRequestId = answer.upstreamRequestId;
 
-    // 6. Pass it on, byte for byte, to the last one.
-    await relay(answer, call.client, record, stages.relayBounds, call.signal);
-    record.outcome = "served";
+      // 6. Pass it on, byte for byte, to the last one.
+      await relay(answer, call.client, record, stages.relayBounds, call.signal);
+      record.outcome = "served";
+    }
   } catch (error) {
     record.refusal = toRefusal(error);
     record.outcome = await call.refuse(record.refusal);

@@ -1,5 +1,6 @@
 // What the configuration says about single calls: names and times. Rebuilt as a whole at each reload.
 
+import { compilePattern } from "./base/name-pattern.ts";
 import type { CallTimeouts } from "./deadline.ts";
 
 export interface CallRules {
@@ -27,23 +28,5 @@ export function createCallRules(
   return {
     aliases,
     timeoutsFor: (model) => compiled.find(({ matches }) => matches(model))?.timeouts ?? defaults,
-  };
-}
-
-function compilePattern(pattern: string): (model: string) => boolean {
-  const [prefix = "", ...rest] = pattern.split("*");
-  if (rest.length === 0) return (model) => model === pattern;
-  const suffix = rest.pop() as string;
-  return (model) => {
-    if (model.length < prefix.length + suffix.length || !model.startsWith(prefix) || !model.endsWith(suffix))
-      return false;
-    let from = prefix.length;
-    const end = model.length - suffix.length;
-    for (const part of rest) {
-      const at = model.indexOf(part, from);
-      if (at === -1 || at + part.length > end) return false;
-      from = at + part.length;
-    }
-    return true;
   };
 }

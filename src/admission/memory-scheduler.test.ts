@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { arrive, schedulerContract, seedLimits } from "../../test/contracts/scheduler.contract.ts";
+import { arrive, limitsOf, schedulerContract } from "../../test/contracts/scheduler.contract.ts";
 import { createManualClock } from "../../test/support/manual-clock.ts";
 import { createMemoryScheduler } from "./memory-scheduler.ts";
 
-schedulerContract("memory", (limits, clock) => createMemoryScheduler(limits, "default", clock));
+schedulerContract("memory", (limits, clock) => createMemoryScheduler(limits, clock));
 
 describe("createMemoryScheduler() under random traffic", () => {
   const step = fc.record({
@@ -23,8 +23,7 @@ describe("createMemoryScheduler() under random traffic", () => {
         async (steps, startsPerSecond, concurrencyMax) => {
           const clock = createManualClock();
           const scheduler = createMemoryScheduler(
-            { ...seedLimits, startsPerSecond, concurrencyMax, queueCapacity: 5, abortLingerMs: 0 },
-            "default",
+            limitsOf({ startsPerSecond, concurrencyMax, queueCapacity: 5, abortLingerMs: 0 }),
             clock,
           );
           const calls: {
@@ -41,7 +40,7 @@ describe("createMemoryScheduler() under random traffic", () => {
             if (action === "arrive") {
               const client = new AbortController();
               calls.push({
-                arrival: arrive(scheduler, `u${pick % 4}`, client.signal),
+                arrival: arrive(scheduler, { userId: `u${pick % 4}`, signal: client.signal }),
                 client,
                 left: false,
                 isSent: false,
@@ -66,9 +65,9 @@ describe("createMemoryScheduler() under random traffic", () => {
             }
             await clock.advance(0);
             const { running, waiting } = scheduler.snapshot();
-            assert.equal(running.length, held().length, "every ticket is held by exactly one call");
-            assert.ok(running.length <= (concurrencyMax ?? Number.POSITIVE_INFINITY));
-            assert.ok(waiting.length <= 5);
+            assert.equal(running, held().length, "every ticket is held by exactly one call");
+            assert.ok(running <= (concurrencyMax ?? Number.POSITIVE_INFINITY));
+            assert.ok(waiting <= 5);
             assert.ok(calls.every(({ left, arrival }) => !(left && arrival.ticket)));
           }
           for (let index = startsPerSecond; index < sentAt.length; index++) {

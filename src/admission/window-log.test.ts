@@ -46,4 +46,28 @@ describe("createWindowLog()", () => {
       }),
     );
   });
+
+  it("keeps to a longer window also for what was sent before it was configured", () => {
+    const log = createWindowLog({ startsMax: 3, windowMs: 1_000 });
+    for (const at of [0, 900]) {
+      log.reserve();
+      log.stamp(at);
+    }
+    log.configure({ startsMax: 1, windowMs: 5_000 });
+    assert.equal(log.freeAt(2_000), 5_900);
+  });
+
+  it("foresees when each of the next starts is possible", () => {
+    const log = createWindowLog({ startsMax: 2, windowMs: 1_000 });
+    for (const at of [0, 400]) {
+      log.reserve();
+      log.stamp(at);
+    }
+    assert.deepEqual(
+      [0, 1, 2, 3, 4].map((ahead) => log.freeAfter(ahead, 500)),
+      [1_000, 1_400, 2_000, 2_400, 3_000],
+    );
+    assert.deepEqual(log.remaining(500), { count: 0, allAt: 1_400 });
+    assert.deepEqual(log.remaining(1_200), { count: 1, allAt: 1_400 });
+  });
 });

@@ -1,14 +1,22 @@
 // An exact sliding window: never more than `startsMax` sends in any `windowMs`, whatever the upstream counts with.
 //
-//   reserve ──▶ pending ── stamp ──▶ [oldest … newest]   ring of the sends that still count
-//                  └────── refund      a send leaves it windowMs after its stamp
+//   reserve ──▶ pending ── stamp ──▶ [oldest … newest]   ring of the last sends, as many as may count
+//                  └────── refund      a send counts until windowMs after its stamp
 //
 // A reservation that was not sent yet may be sent at any moment, so it counts until it is stamped or refunded.
-// Hence at each reservation fewer than startsMax others can fall into the same window: the bound is exact.
+// Hence at each reservation fewer than startsMax others can fall into the same window: the bound is exact. Sends are
+// kept beyond their window, since a reload may make it longer.
 
 export interface WindowLog {
+  readonly startsMax: number;
+  /** Without guard and slowdown. */
+  readonly nominalMs: number;
   /** The earliest time at which a reservation is possible if nothing else changes; Infinity: only after a stamp or refund. */
   freeAt(now: number): number;
+  /** The same for the start after `ahead` others, if each starts as soon as it may and what is reserved is sent now. */
+  freeAfter(ahead: number, now: number): number;
+  /** Starts that are possible now, and when all are again. */
+  remaining(now: number): { count: number; allAt: number };
   /** Call only when `freeAt(now) <= now`. */
   reserve(): void;
   /** A reserved send happens at `now`. */
@@ -22,7 +30,12 @@ export interface WindowLog {
 export interface WindowLimits {
   readonly startsMax: number;
   readonly windowMs: number;
+  /** What the limit is said to be for, without guard and slowdown. Default: `windowMs`. */
+  readonly nominalMs?: number;
 }
+
+/** The longest window there is, for one start in a thousand seconds, and some more. */
+const historyMs = 1_100_000;
 
 /** `rate` per second as a window: whole rates are a window of one second, 0.5 is one start in two seconds. */
 export function toWindowLimits(rate: number, guardMs: number): WindowLimits {
@@ -31,18 +44,38 @@ export function toWindowLimits(rate: number, guardMs: number): WindowLimits {
 }
 
 export function createWindowLog(limits: WindowLimits): WindowLog {
-  let { startsMax, windowMs } = limits;
-  // Grows by doubling up to the most that ever counts at once, so a limit of a million costs nothing until used.
+  let { startsMax, windowMs, nominalMs = windowMs } = limits;
+  // Grows by doubling up to the most that is ever kept, so a limit of a million costs nothing until used.
   let ring = new Float64Array(8);
+  let keptMax = startsMax;
   let oldest = 0;
   let size = 0;
   let pending = 0;
 
-  function forget(now: number): void {
-    while (size > 0 && now >= (ring[oldest] as number) + windowMs) {
-      oldest = (oldest + 1) % ring.length;
-      size--;
+  /** When the send with `index` older ones before it counts no more. */
+  function leavesAt(index: number): number {
+    return (ring[(oldest + index) % ring.length] as number) + windowMs;
+  }
+
+  function dropOldest(): void {
+    oldest = (oldest + 1) % ring.length;
+    size--;
+  }
+
+  /** What no window reaches back to can't tell anything. */
+  function trim(now: number): void {
+    while (size > 0 && now - (ring[oldest] as number) > historyMs && leavesAt(0) <= now) dropOldest();
+  }
+
+  /** Sends that still count: the newest ones, found by halving. */
+  function countInWindow(now: number): number {
+    let [low, high] = [0, size];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (leavesAt(middle) <= now) low = middle + 1;
+      else high = middle;
     }
+    return size - low;
   }
 
   function grow(): void {
@@ -53,18 +86,37 @@ export function createWindowLog(limits: WindowLimits): WindowLog {
   }
 
   return {
+    get startsMax() {
+      return startsMax;
+    },
+    get nominalMs() {
+      return nominalMs;
+    },
     freeAt(now) {
-      forget(now);
-      const excess = size + pending - startsMax;
-      if (excess < 0) return now;
-      return excess < size ? (ring[(oldest + excess) % ring.length] as number) + windowMs : Number.POSITIVE_INFINITY;
+      const mustLeave = size + pending - startsMax;
+      if (mustLeave < 0) return now;
+      return mustLeave < size ? Math.max(now, leavesAt(mustLeave)) : Number.POSITIVE_INFINITY;
+    },
+    freeAfter(ahead, now) {
+      // Each start frees its place a window later, so from one round of `startsMax` to the next all is a window later.
+      const rounds = Math.floor(ahead / startsMax);
+      const mustLeave = size + pending + (ahead % startsMax) - startsMax;
+      const reservedFreeAt = mustLeave < 0 ? now : now + windowMs;
+      const freeAt = mustLeave >= 0 && mustLeave < size ? leavesAt(mustLeave) : reservedFreeAt;
+      return Math.max(now, freeAt) + rounds * windowMs;
+    },
+    remaining(now) {
+      const count = Math.max(0, startsMax - countInWindow(now) - pending);
+      const newestLeavesAt = size === 0 ? now : Math.max(now, leavesAt(size - 1));
+      return { count, allAt: pending > 0 ? now + windowMs : newestLeavesAt };
     },
     reserve() {
       pending++;
     },
     stamp(now) {
       pending--;
-      forget(now);
+      trim(now);
+      if (size === keptMax) dropOldest();
       if (size === ring.length) grow();
       ring[(oldest + size) % ring.length] = now;
       size++;
@@ -73,7 +125,8 @@ export function createWindowLog(limits: WindowLimits): WindowLog {
       pending--;
     },
     configure(changed) {
-      ({ startsMax, windowMs } = changed);
+      ({ startsMax, windowMs, nominalMs = windowMs } = changed);
+      keptMax = Math.max(keptMax, startsMax);
     },
   };
 }

@@ -44,4 +44,18 @@ describe("describeRefusal()", () => {
     );
     assert.match(describeRefusal(refusal, "zh"), /20.*上限 20.*9 秒/);
   });
+
+  it("tells whose calls fill the queue, and what wait was foreseen", () => {
+    const own = new Refusal("user_queue_full", { waiting: 4, limit: 4, retryAfterMs: 2_000 });
+    assert.equal(
+      describeRefusal(own, "en"),
+      "Cannot queue the call: 4 of your own calls are waiting (limit 4). Retry in about 2 s.",
+    );
+    const long = new Refusal("wait_too_long", { elapsedMs: 7_600, limit: 5_000, retryAfterMs: 5_500 });
+    assert.equal(
+      describeRefusal(long, "en"),
+      "Cannot queue the call: it would wait about 8 s (limit 5 s). Retry in about 6 s.",
+    );
+    assert.match(describeRefusal(long, "zh"), /约 8 秒（上限 5 秒）.*约 6 秒/);
+  });
 });

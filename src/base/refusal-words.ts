@@ -95,6 +95,17 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
     (f) => `Cannot queue the call: ${f.waiting} are waiting (limit ${f.limit}). Retry in about ${about(f)} s.`,
     (f) => `队列已满：正在排队 ${f.waiting} 个（上限 ${f.limit}）。请在约 ${about(f)} 秒后重试。`,
   ],
+  user_queue_full: [
+    (f) =>
+      `Cannot queue the call: ${f.waiting} of your own calls are waiting (limit ${f.limit}). Retry in about ${about(f)} s.`,
+    (f) => `您的排队已满：您有 ${f.waiting} 个请求正在排队（上限 ${f.limit}）。请在约 ${about(f)} 秒后重试。`,
+  ],
+  wait_too_long: [
+    (f) =>
+      `Cannot queue the call: it would wait about ${whole(f.elapsedMs)} s (limit ${seconds(f.limit)} s). Retry in about ${about(f)} s.`,
+    (f) =>
+      `排队时间过长：预计需等待约 ${whole(f.elapsedMs)} 秒（上限 ${seconds(f.limit)} 秒）。请在约 ${about(f)} 秒后重试。`,
+  ],
   queue_timeout: [
     (f) =>
       `Cannot start the call: it waited ${seconds(f.elapsedMs)} s in the queue (limit ${seconds(f.limit)} s). Retry in about ${about(f)} s.`,
@@ -197,6 +208,11 @@ function untilZh(facts: RefusalFacts): string {
 /** Whole seconds until a retry, as `Retry-After` says them. */
 function about(facts: RefusalFacts): number {
   return Math.max(1, Math.ceil((facts.retryAfterMs ?? 1_000) / 1_000));
+}
+
+/** An estimate, which a fraction would make look exact. */
+function whole(ms: number | undefined): number {
+  return Math.ceil((ms ?? 0) / 1_000);
 }
 
 function seconds(ms: number | undefined): string {

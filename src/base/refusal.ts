@@ -47,6 +47,8 @@ const rules = {
 
   // The queue.
   queue_full: rule(429, "rate_limit_error", true),
+  user_queue_full: rule(429, "rate_limit_error", true),
+  wait_too_long: rule(429, "rate_limit_error", true),
   queue_timeout: rule(408, "timeout_error"),
   memory_full: rule(503, "server_error", true),
   shutting_down: rule(503, "server_error", true),
@@ -86,10 +88,14 @@ export interface RefusalFacts {
   retryAfterMs?: number;
   /** The bound that was hit, in the unit that the reason's words name. */
   limit?: number;
-  /** How many wait now. */
+  /** How many wait now; for `user_queue_full`, of this user's calls. */
   waiting?: number;
-  /** How long this call waited, or was let run. */
+  /** How long this call waited, or was let run; for `wait_too_long`, how long it would have waited. */
   elapsedMs?: number;
+  /** Where the call stood in the queue, or would have stood. 1 is the next to start. */
+  position?: number;
+  /** About how long it would still have waited. */
+  etaMs?: number;
   /** The request's field at fault, as a path (`error.param`). */
   param?: string;
   /** One clause on what is wrong, in English. For bodies, targets and fields. */

@@ -114,11 +114,11 @@ async function showBurst(app: App, url: string, token: string, world: World): Pr
   const startedAt = world.clock.now();
   function show(): void {
     const { running, waiting } = app.snapshot();
-    const line = `running ${running.length}   waiting ${String(waiting.length).padStart(2)}   served ${String(served).padStart(2)}`;
+    const line = `running ${running}   waiting ${String(waiting).padStart(2)}   served ${String(served).padStart(2)}`;
     if (line === lastLine) return;
     lastLine = line;
     const seconds = ((world.clock.now() - startedAt) / 1_000).toFixed(1).padStart(4);
-    const bar = "█".repeat(served) + "▒".repeat(running.length) + "░".repeat(waiting.length);
+    const bar = "█".repeat(served) + "▒".repeat(running) + "░".repeat(waiting);
     // On a terminal the line is drawn over; elsewhere each change is a line of its own.
     world.write(world.isTerminal ? `\r\x1b[2K  ${seconds} s  ${line}   ${bar}` : `  ${seconds} s  ${line}\n`);
   }

@@ -115,7 +115,7 @@ function followConfig(
 function announce({ settings, file }: LoadedConfig, port: number, log: Logger, world: World): void {
   const { host } = settings.server;
   const shown = host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host;
-  const { startsPerSecond, queueCapacity, concurrencyMax } = settings.rateLimit;
+  const { keys, queueCapacity } = settings.rateLimit;
   log.info(
     {
       url: `http://${shown}:${port}`,
@@ -123,8 +123,8 @@ function announce({ settings, file }: LoadedConfig, port: number, log: Logger, w
       port,
       config: file,
       upstream: settings.glm.baseUrl,
-      requests_per_second: startsPerSecond,
-      max_concurrency: concurrencyMax,
+      requests_per_second: keys[0]?.startsPerSecond,
+      max_concurrency: keys[0]?.concurrencyMax,
       queue_capacity: queueCapacity,
       users: settings.auth.users.length,
     },

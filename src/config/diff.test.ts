@@ -31,15 +31,28 @@ x = "glm-4.5"
 requests_per_second = 1
 queue_timeout_seconds = 0.5
 max_concurrency = 4
+user_max_concurrency = 2
+user_queue_capacity = 3
+early_refusal = true
+ietf_fields = false
+[server]
+heartbeat_seconds = 1.5
+[metrics]
+user_labels = 10
 [[auth.users]]
 username = "ada"
 password = "changed"
 role = "admin"
+class = "batch"
 [[auth.users]]
 username = "eve"
 password = "e"
 [glm.models."glm-5*"]
 timeout_seconds = 600
+max_concurrency = 1
+[glm.models."glm-4*"]
+requests_per_second = 0.5
+tokens_per_minute = 1000
 [glm.aliases]
 x = "glm-4.6"
 `);
@@ -47,13 +60,20 @@ x = "glm-4.6"
     assert.deepEqual(
       changes.map((change) => change.line),
       [
+        "server.heartbeat_seconds not set -> 1.5",
         "rate_limit.requests_per_second 2 -> 1",
         "rate_limit.max_concurrency not set -> 4",
+        "rate_limit.user_max_concurrency not set -> 2",
+        "rate_limit.user_queue_capacity not set -> 3",
         "rate_limit.queue_timeout_seconds 5 -> 0.5",
-        'auth.users "ada" changed (role user -> admin, password)',
+        "rate_limit.early_refusal false -> true",
+        "rate_limit.ietf_fields true -> false",
+        "metrics.user_labels 0 -> 10",
+        'auth.users "ada" changed (role user -> admin, class default -> batch, password)',
         'auth.users "bob" removed',
         'auth.users "eve" added',
-        'glm.models "glm-5*" added: timeout 600 s',
+        'glm.models "glm-5*" added: timeout 600 s, 1 at once',
+        'glm.models "glm-4*" added: 0.5 a second, 1000 tokens a minute',
         'glm.aliases "x" glm-4.5 -> glm-4.6',
       ],
     );
@@ -80,5 +100,8 @@ x = "glm-4.6"
     const rules = ['[glm.models."a*"]\ntimeout_seconds = 1\n', '[glm.models."b*"]\ntimeout_seconds = 2\n'];
     const lines = diffSettings(load(rules.join("")), load(rules.toReversed().join(""))).map((change) => change.line);
     assert.deepEqual(lines, ["glm.models in another order"]);
+    const limits = ['[glm.models."a*"]\nmax_concurrency = 1\n', '[glm.models."b*"]\nmax_concurrency = 2\n'];
+    const [change] = diffSettings(load(limits.join("")), load(limits.toReversed().join("")));
+    assert.equal(change?.line, "glm.models in another order");
   });
 });

@@ -2,6 +2,7 @@
 // Names and units are the file's; of secrets only that they changed.
 
 import { isDeepStrictEqual } from "node:util";
+import type { GateLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
 import type { Account } from "../identity/user-directory.ts";
 import { showValue } from "./masks.ts";
@@ -29,16 +30,21 @@ const comparedKeys: readonly ComparedKey[] = [
   { name: "server.shutdown_grace_seconds", isLive: true, read: ({ server }) => toSeconds(server.shutdownGraceMs) },
   { name: "server.write_stall_seconds", isLive: true, read: ({ server }) => toSeconds(server.writeStallMs) },
   { name: "server.trusted_proxies", isLive: true, read: ({ server }) => server.trustedProxies.join(", ") },
+  { name: "server.heartbeat_seconds", isLive: true, read: ({ server }) => toSeconds(server.heartbeatMs) },
+  { name: "server.heartbeat_grace_seconds", isLive: true, read: ({ server }) => toSeconds(server.heartbeatGraceMs) },
+  { name: "server.heartbeat_style", isLive: true, read: ({ server }) => server.heartbeatStyle },
   { name: "auth.jwt_secret", isLive: false, isSecret: true, read: ({ auth }) => auth.jwtSecret },
   { name: "auth.token_ttl_seconds", isLive: true, read: ({ auth }) => auth.tokenTtlSeconds },
-  { name: "glm.keys name", isLive: false, read: ({ glm }) => glm.keyName },
+  { name: "glm.keys name", isLive: false, read: ({ rateLimit }) => rateLimit.keys[0]?.name },
+  { name: "glm.keys models", isLive: true, read: ({ rateLimit }) => rateLimit.keys[0]?.models?.join(", ") ?? null },
   { name: "glm.api_key", isLive: false, isSecret: true, read: ({ glm }) => glm.apiKey },
   { name: "glm.base_url", isLive: false, read: ({ glm }) => glm.baseUrl },
   { name: "glm.timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.totalMs) },
   { name: "glm.first_byte_timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.firstByteMs) },
   { name: "glm.idle_timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.idleMs) },
-  { name: "rate_limit.requests_per_second", isLive: true, read: ({ rateLimit }) => rateLimit.startsPerSecond },
-  { name: "rate_limit.max_concurrency", isLive: true, read: ({ rateLimit }) => rateLimit.concurrencyMax },
+  ...compareGate("rate_limit.", ({ rateLimit }) => rateLimit.keys[0]),
+  ...compareGate("rate_limit.user_", ({ rateLimit }) => rateLimit.user),
+  { name: "rate_limit.user_queue_capacity", isLive: true, read: ({ rateLimit }) => rateLimit.userQueueCapacity },
   { name: "rate_limit.queue_capacity", isLive: true, read: ({ rateLimit }) => rateLimit.queueCapacity },
   {
     name: "rate_limit.queue_timeout_seconds",
@@ -51,6 +57,9 @@ const comparedKeys: readonly ComparedKey[] = [
     isLive: true,
     read: ({ rateLimit }) => toSeconds(rateLimit.abortLingerMs),
   },
+  { name: "rate_limit.early_refusal", isLive: true, read: ({ rateLimit }) => rateLimit.refusesEarly },
+  { name: "rate_limit.ietf_fields", isLive: true, read: ({ server }) => server.sendsIetfFields },
+  { name: "metrics.user_labels", isLive: true, read: ({ metrics }) => metrics.userLabelsMax },
   { name: "log.level", isLive: true, read: ({ log }) => log.level },
 ];
 
@@ -61,6 +70,14 @@ export function diffSettings(before: Settings, after: Settings): readonly Change
     ...compareNamed("glm.models", describeModels(before), describeModels(after)),
     ...compareOrder(before, after),
     ...compareNamed("glm.aliases", before.glm.aliases, after.glm.aliases),
+  ];
+}
+
+function compareGate(start: string, gateOf: (settings: Settings) => GateLimits | undefined): ComparedKey[] {
+  return [
+    { name: `${start}requests_per_second`, isLive: true, read: (settings) => gateOf(settings)?.startsPerSecond },
+    { name: `${start}max_concurrency`, isLive: true, read: (settings) => gateOf(settings)?.concurrencyMax },
+    { name: `${start}tokens_per_minute`, isLive: true, read: (settings) => gateOf(settings)?.tokensPerMinute },
   ];
 }
 
@@ -85,6 +102,7 @@ function listChangedFields(old: Account, next: Account): string {
   const fields: string[] = [];
   if (old.role !== next.role) fields.push(`role ${old.role} -> ${next.role}`);
   if (old.weight !== next.weight) fields.push(`weight ${old.weight} -> ${next.weight}`);
+  if (old.class !== next.class) fields.push(`class ${old.class} -> ${next.class}`);
   if (old.password !== next.password || old.passwordHash !== next.passwordHash) fields.push("password");
   return fields.join(", ");
 }
@@ -104,19 +122,41 @@ function compareNamed(
 
 /** The first matching rule wins, so the order alone can change what a call gets. */
 function compareOrder(before: Settings, after: Settings): Change[] {
-  const [from, to] = [before, after].map(({ glm }) => glm.models.map((rule) => rule.pattern));
-  const isReordered = from?.length === to?.length && isDeepStrictEqual(from?.toSorted(), to?.toSorted());
-  return isReordered && !isDeepStrictEqual(from, to) ? [{ line: "glm.models in another order", isLive: true }] : [];
+  const isReordered = [listTimed, listLimited].some((list) => {
+    const [from, to] = [list(before), list(after)];
+    return !isDeepStrictEqual(from, to) && isDeepStrictEqual(from.toSorted(), to.toSorted());
+  });
+  return isReordered ? [{ line: "glm.models in another order", isLive: true }] : [];
 }
 
-function describeModels({ glm }: Settings): Map<string, string> {
-  return new Map(glm.models.map(({ pattern, timeouts }) => [pattern, describeTimeouts(timeouts)]));
+function listTimed({ glm }: Settings): string[] {
+  return glm.models.map(({ pattern }) => pattern);
 }
 
-function describeTimeouts({ totalMs, firstByteMs, idleMs }: Partial<CallTimeouts>): string {
+function listLimited({ rateLimit }: Settings): string[] {
+  return rateLimit.models.map(({ pattern }) => pattern);
+}
+
+function describeModels({ glm, rateLimit }: Settings): Map<string, string> {
+  const parts = new Map<string, string[]>();
+  for (const { pattern, timeouts } of glm.models) parts.set(pattern, describeTimeouts(timeouts));
+  for (const { pattern, ...gate } of rateLimit.models) {
+    parts.set(pattern, [...(parts.get(pattern) ?? []), ...describeGate(gate)]);
+  }
+  return new Map(Array.from(parts, ([pattern, set]) => [pattern, set.join(", ")]));
+}
+
+function describeTimeouts({ totalMs, firstByteMs, idleMs }: Partial<CallTimeouts>): string[] {
   const parts = Object.entries({ timeout: totalMs, first_byte: firstByteMs, idle: idleMs });
-  const set = parts.filter(([, ms]) => ms !== undefined).map(([name, ms]) => `${name} ${toSeconds(ms ?? null)} s`);
-  return set.length > 0 ? set.join(", ") : "as in general";
+  return parts.filter(([, ms]) => ms !== undefined).map(([name, ms]) => `${name} ${toSeconds(ms ?? null)} s`);
+}
+
+function describeGate({ startsPerSecond, concurrencyMax, tokensPerMinute }: GateLimits): string[] {
+  return [
+    ...(startsPerSecond === null ? [] : [`${startsPerSecond} a second`]),
+    ...(concurrencyMax === null ? [] : [`${concurrencyMax} at once`]),
+    ...(tokensPerMinute === null ? [] : [`${tokensPerMinute} tokens a minute`]),
+  ];
 }
 
 function byName(users: readonly Account[]): Map<string, Account> {

@@ -37,6 +37,10 @@ export function applyPoolOfOne(content: ConfigContent, origins: Origins): Pooled
         "rate_limit",
         "max_concurrency",
       ]),
+      tokens_per_minute: prefer(entry.tokens_per_minute, "tokens_per_minute", limits.tokens_per_minute, [
+        "rate_limit",
+        "tokens_per_minute",
+      ]),
     },
   };
   return { content: pooled, replaced };

@@ -77,15 +77,20 @@ describe("the layers of the configuration", () => {
     using workspace = createWorkspace();
     const { settings } = workspace.load({
       env: {
-        GLM_PROXY__AUTH__USERS: '[{"username":"ada","password":"long enough","role":"admin","weight":2.5}]',
+        GLM_PROXY__AUTH__USERS:
+          '[{"username":"ada","password":"long enough","role":"admin","weight":2.5,"class":"batch"}]',
         GLM_PROXY__GLM__MODELS: '{"glm-5*":{"timeout_seconds":600}}',
         GLM_PROXY__GLM__ALIASES: '{"a":"b","b":"c"}',
         GLM_PROXY__RATE_LIMIT__REQUESTS_PER_SECOND: " 1e3 ",
         GLM_PROXY__RATE_LIMIT__QUEUE_CAPACITY: "0",
         GLM_PROXY__RATE_LIMIT__MAX_CONCURRENCY: "",
+        GLM_PROXY__RATE_LIMIT__EARLY_REFUSAL: "true",
+        GLM_PROXY__METRICS__USER_LABELS: "5",
       },
     });
-    assert.deepEqual(settings.auth.users, [{ username: "ada", password: "long enough", role: "admin", weight: 2.5 }]);
+    assert.deepEqual(settings.auth.users, [
+      { username: "ada", password: "long enough", role: "admin", weight: 2.5, class: "batch" },
+    ]);
     assert.deepEqual(settings.glm.models, [{ pattern: "glm-5*", timeouts: { totalMs: 600_000 } }]);
     assert.deepEqual(
       [...settings.glm.aliases],
@@ -94,9 +99,11 @@ describe("the layers of the configuration", () => {
         ["b", "c"],
       ],
     );
-    assert.equal(settings.rateLimit.startsPerSecond, 1_000);
+    assert.equal(settings.rateLimit.keys[0]?.startsPerSecond, 1_000);
     assert.equal(settings.rateLimit.queueCapacity, 0);
-    assert.equal(settings.rateLimit.concurrencyMax, null);
+    assert.equal(settings.rateLimit.refusesEarly, true);
+    assert.equal(settings.metrics.userLabelsMax, 5);
+    assert.equal(settings.rateLimit.keys[0]?.concurrencyMax, null);
   });
 
   it("read the log level from its own name or from RUST_LOG", () => {
@@ -117,10 +124,10 @@ describe("a pool of one upstream key", () => {
     using workspace = createWorkspace();
     workspace.write("config.toml", `[glm]\napi_key = "general"\n${pool}[rate_limit]\nrequests_per_second = 1\n`);
     const { settings, origins } = workspace.load({ env: { GLM_FLASH_API_KEY: undefined } });
-    assert.equal(settings.glm.keyName, "lab");
+    assert.equal(settings.rateLimit.keys[0]?.name, "lab");
     assert.equal(settings.glm.apiKey, "pool-key");
-    assert.equal(settings.rateLimit.startsPerSecond, 5);
-    assert.equal(settings.rateLimit.concurrencyMax, 3);
+    assert.equal(settings.rateLimit.keys[0]?.startsPerSecond, 5);
+    assert.equal(settings.rateLimit.keys[0]?.concurrencyMax, 3);
     assert.equal(origins.find(["rate_limit", "requests_per_second"]).text, "config.toml:6");
   });
 
@@ -129,8 +136,81 @@ describe("a pool of one upstream key", () => {
     workspace.write("config.toml", pool);
     const { settings } = workspace.load({ env: { GLM_PROXY__RATE_LIMIT__REQUESTS_PER_SECOND: "7" } });
     assert.equal(settings.glm.apiKey, upstreamKey);
-    assert.equal(settings.rateLimit.startsPerSecond, 7);
-    assert.equal(settings.rateLimit.concurrencyMax, 3);
+    assert.equal(settings.rateLimit.keys[0]?.startsPerSecond, 7);
+    assert.equal(settings.rateLimit.keys[0]?.concurrencyMax, 3);
+  });
+});
+
+describe("limits", () => {
+  it("are the key's, each model's by pattern, and each user's, in the program's units", () => {
+    using workspace = createWorkspace();
+    workspace.write(
+      "config.toml",
+      `[rate_limit]
+requests_per_second = 0.5
+max_concurrency = 8
+tokens_per_minute = 100_000
+user_requests_per_second = 0.25
+user_max_concurrency = 2
+user_tokens_per_minute = 20_000
+user_queue_capacity = 4
+early_refusal = true
+[glm.models."glm-4.5-flash"]
+max_concurrency = 1
+[glm.models."glm-5*"]
+timeout_seconds = 600
+[glm.models."*"]
+requests_per_second = 3
+tokens_per_minute = 50_000
+idle_timeout_seconds = 2
+[[glm.keys]]
+name = "lab"
+tokens_per_minute = 90_000
+models = ["glm-4.5*", "glm-5"]
+`,
+    );
+    const { rateLimit, glm } = workspace.load().settings;
+    assert.deepEqual(rateLimit.keys, [
+      {
+        name: "lab",
+        startsPerSecond: 0.5,
+        concurrencyMax: 8,
+        tokensPerMinute: 90_000,
+        models: ["glm-4.5*", "glm-5"],
+      },
+    ]);
+    assert.deepEqual(rateLimit.models, [
+      { pattern: "glm-4.5-flash", startsPerSecond: null, concurrencyMax: 1, tokensPerMinute: null },
+      { pattern: "*", startsPerSecond: 3, concurrencyMax: null, tokensPerMinute: 50_000 },
+    ]);
+    assert.deepEqual(rateLimit.user, { startsPerSecond: 0.25, concurrencyMax: 2, tokensPerMinute: 20_000 });
+    assert.equal(rateLimit.userQueueCapacity, 4);
+    assert.equal(rateLimit.refusesEarly, true);
+    assert.deepEqual(
+      glm.models.map(({ pattern }) => pattern),
+      ["glm-5*", "*"],
+      "a pattern that sets no time does not hide one that does",
+    );
+  });
+});
+
+describe("what is told to clients and in metrics", () => {
+  it("has no heartbeats and names no person unless asked for", () => {
+    using workspace = createWorkspace();
+    const plain = workspace.load().settings;
+    assert.deepEqual(
+      [plain.server.heartbeatMs, plain.server.heartbeatGraceMs, plain.server.heartbeatStyle],
+      [null, 2_000, "comment"],
+    );
+    assert.equal(plain.server.sendsIetfFields, true);
+    assert.equal(plain.metrics.userLabelsMax, 0);
+    workspace.write(
+      "config.toml",
+      '[server]\nheartbeat_seconds = 10\nheartbeat_grace_seconds = 0\nheartbeat_style = "chunk"\n[rate_limit]\nietf_fields = false\n',
+    );
+    const { server } = workspace.load().settings;
+    assert.deepEqual([server.heartbeatMs, server.heartbeatGraceMs, server.heartbeatStyle], [10_000, 0, "chunk"]);
+    assert.equal(server.sendsIetfFields, false);
   });
 });
 

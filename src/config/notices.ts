@@ -1,6 +1,8 @@
 // What the operator should know about a configuration that is valid: risks, and values that were put right.
 // Problems, which stop the start, are in problems.ts.
 
+import { compilePattern } from "../base/name-pattern.ts";
+import { resolveAlias } from "./checks.ts";
 import type { ConfigFiles } from "./files.ts";
 import type { Origins } from "./origins.ts";
 import type { ConfigContent } from "./schema.ts";
@@ -17,7 +19,13 @@ const othersReadMask = 0o004;
 const sampleKeyPattern = /^(your|my|insert|put|replace|change|xxx|<)[\w-]*/i;
 
 export function noticeContent(content: ConfigContent, origins: Origins): Notice[] {
-  return [...noticeUsers(content), ...noticeUpstream(content, origins)];
+  return [
+    ...noticeUsers(content),
+    ...noticeUpstream(content, origins),
+    ...noticeAliases(content),
+    ...noticeUserLimits(content),
+    ...noticeHeartbeats(content),
+  ];
 }
 
 function noticeUsers(content: ConfigContent): Notice[] {
@@ -49,6 +57,39 @@ function noticeUpstream(content: ConfigContent, origins: Origins): Notice[] {
     notices.push(warn("sample_key", `glm.api_key (${place}) looks like an example: the upstream will refuse it.`));
   }
   return notices;
+}
+
+/** Aliases of models that no key serves: their calls would be refused, whatever else is right. */
+function noticeAliases({ glm }: ConfigContent): Notice[] {
+  const served = glm.keys[0]?.models?.map(compilePattern);
+  if (!served) return [];
+  const lost = Object.keys(glm.aliases).filter((name) => {
+    const target = resolveAlias(name, glm.aliases) ?? name;
+    return !served.some((matches) => matches(target));
+  });
+  if (lost.length === 0) return [];
+  return [
+    warn("alias_not_served", `[glm.aliases] ${listNames(lost)} lead to models that [[glm.keys]] does not serve.`),
+  ];
+}
+
+/** A limit of one user that is above that of all together never counts. */
+function noticeUserLimits({ rate_limit: limits }: ConfigContent): Notice[] {
+  const names = ["requests_per_second", "max_concurrency", "tokens_per_minute", "queue_capacity"] as const;
+  return names
+    .filter((name) => (limits[`user_${name}`] ?? 0) > (limits[name] ?? Number.POSITIVE_INFINITY))
+    .map((name) => {
+      const message = `rate_limit.user_${name} has no effect: it is above rate_limit.${name}, which counts for all users together.`;
+      return warn("limit_without_effect", message);
+    });
+}
+
+function noticeHeartbeats({ server, rate_limit: limits }: ConfigContent): Notice[] {
+  const { heartbeat_seconds: interval, heartbeat_grace_seconds: grace } = server;
+  if (interval === undefined || grace < limits.queue_timeout_seconds) return [];
+  const message =
+    "server.heartbeat_seconds has no effect: no call waits as long as server.heartbeat_grace_seconds, since rate_limit.queue_timeout_seconds ends the wait before.";
+  return [warn("heartbeats_never", message)];
 }
 
 /** About a file that holds secrets. */

@@ -98,13 +98,8 @@ models = ["glm-4.5-*"]
 tokens_per_minute = 5
 [[glm.keys]]
 api_key = "b"
-[glm.models."x"]
-max_concurrency = 1
 [rate_limit]
 tokens_per_minute = 5
-user_requests_per_second = 1
-user_max_concurrency = 1
-user_queue_capacity = 1
 early_refusal = true
 [store]
 url = "postgres://u:p@db/x"
@@ -116,13 +111,13 @@ redis_url = "redis://u:p@cache"
       problems.map(
         (problem) => problem.match(/^config\.toml:(\d+): .* is not available in this version: remove it$/)?.[1],
       ),
-      ["2", "5", "6", "7", "10", "12", "13", "14", "15", "16", "18", "20"],
+      ["2", "7", "13", "15"],
     );
   });
 
   it("leave harmless values of such keys alone", () => {
     using workspace = createWorkspace();
-    workspace.write("config.toml", '[rate_limit]\nearly_refusal = false\n[store]\nurl = "sqlite:glm.db"\n');
+    workspace.write("config.toml", '[store]\nurl = "sqlite:glm.db"\n');
     assert.equal(workspace.load().settings.server.port, 8080);
   });
 
@@ -158,6 +153,26 @@ describe("notices about a valid configuration", () => {
     for (const host of ["127.0.0.1:9", "localhost", "[::1]:9"]) {
       assert.ok(!listCodes(`[glm]\nbase_url = "http://${host}/v4"`).includes("plain_http"), host);
     }
+  });
+
+  it("warn of a user's limit that is above that of all together", () => {
+    const general = "[rate_limit]\nmax_concurrency = 2\nqueue_capacity = 5\n";
+    assert.ok(listCodes(`${general}user_max_concurrency = 3\n`).includes("limit_without_effect"));
+    assert.ok(listCodes(`${general}user_queue_capacity = 6\n`).includes("limit_without_effect"));
+    const fine = `${general}user_max_concurrency = 2\nuser_queue_capacity = 5\nuser_tokens_per_minute = 9\n`;
+    assert.ok(!listCodes(fine).includes("limit_without_effect"));
+  });
+
+  it("warn of heartbeats that no call waits long enough for", () => {
+    assert.ok(listCodes("[server]\nheartbeat_seconds = 1\nheartbeat_grace_seconds = 5\n").includes("heartbeats_never"));
+    assert.ok(!listCodes("[server]\nheartbeat_seconds = 1\n").includes("heartbeats_never"));
+    assert.ok(!listCodes("[server]\nheartbeat_grace_seconds = 5\n").includes("heartbeats_never"));
+  });
+
+  it("warn of aliases that lead to a model that the key does not serve", () => {
+    const keys = '[[glm.keys]]\napi_key = "a"\nmodels = ["glm-4.5-*"]\n[glm.aliases]\n';
+    assert.ok(listCodes(`${keys}mini = "glm-5"\n`).includes("alias_not_served"));
+    assert.ok(!listCodes(`${keys}mini = "small"\nsmall = "glm-4.5-flash"\n`).includes("alias_not_served"));
   });
 
   it("warn of a file with secrets that others can read", () => {

@@ -2,6 +2,8 @@
 // Environment names, validation, origins and documentation all derive from this table. Rules between keys are in
 // checks.ts; keys that this version recognises but cannot serve are listed in unavailable.ts.
 
+import { trafficClasses } from "../base/principal.ts";
+import { heartbeatStyles } from "../surfaces/surface.ts";
 import {
   isAddressRange,
   isBaseUrl,
@@ -50,7 +52,12 @@ const user = {
   role: key(oneOf(["user", "admin"]), "Administrators may change users and see everybody's calls.", {
     fallback: "user",
   }),
-  weight: key(decimal(0.001, 1_000), "Share of the upstream relative to other users.", { fallback: 1 }),
+  weight: key(decimal(0.001, 1_000), "Share of the upstream relative to other users of the same class.", {
+    fallback: 1,
+  }),
+  class: key(oneOf(trafficClasses), "What the user's calls are for; interactive ones get the largest share.", {
+    fallback: "default",
+  }),
 };
 
 const poolKey = {
@@ -66,7 +73,9 @@ const modelRule = {
   timeout_seconds: key(seconds, "Longest time from sending a call to its last byte, for these models."),
   first_byte_timeout_seconds: key(seconds, "Longest wait for the first byte of an answer, for these models."),
   idle_timeout_seconds: key(seconds, "Longest pause within an answer, for these models."),
-  max_concurrency: key(concurrency, "Calls running at once, for these models."),
+  requests_per_second: key(requestRate, "Starts per second of each of these models, on each key."),
+  max_concurrency: key(concurrency, "Calls running at once of each of these models, on each key."),
+  tokens_per_minute: key(tokenRate, "LLM tokens per minute of each of these models, on each key."),
 };
 
 const sections = {
@@ -80,6 +89,20 @@ const sections = {
       { fallback: 30 },
     ),
     write_stall_seconds: key(seconds, "A client that takes no byte for so long is cut.", { fallback: 30 }),
+    heartbeat_seconds: key(
+      decimal(0.1, 3_600, "number of seconds"),
+      "How often a streaming call that waits in the queue gets a sign of life; never when unset.",
+    ),
+    heartbeat_grace_seconds: key(
+      decimal(0, 3_600, "number of seconds"),
+      "How long such a call waits before the first; from then on a refusal is an event of the stream, not a status.",
+      { fallback: 2 },
+    ),
+    heartbeat_style: key(
+      oneOf(heartbeatStyles),
+      "What the sign is: a comment, or an empty chunk for clients that ignore comments.",
+      { fallback: "comment" },
+    ),
     trusted_proxies: key(
       listOf(text('an IP address or a range like "10.0.0.0/8"', isAddressRange), 1_000),
       "Addresses of proxies whose forwarding headers are believed.",
@@ -135,8 +158,12 @@ const sections = {
     ),
     user_requests_per_second: key(requestRate, "Most starts of one user within any second."),
     user_max_concurrency: key(concurrency, "Most calls of one user running at once."),
+    user_tokens_per_minute: key(tokenRate, "Most LLM tokens of one user within any minute."),
     user_queue_capacity: key(wholeNumber(0, 100_000), "Most calls of one user waiting at once."),
     early_refusal: key(boolean(), "Refuse at once what would time out in the queue anyway.", { fallback: false }),
+    ietf_fields: key(boolean(), "Send the fields RateLimit and RateLimit-Policy of the IETF's draft.", {
+      fallback: true,
+    }),
   }),
   store: section("Where records are kept.", {
     url: key(text('a URL like "sqlite:…" or "postgres://…"', isStoreUrl), "The database.", { secrecy: "hidden" }),
@@ -146,6 +173,13 @@ const sections = {
       text('a URL like "redis://…"', (value) => /^rediss?:\/\//.test(value)),
       "The Redis or Valkey server that they share.",
       { secrecy: "hidden" },
+    ),
+  }),
+  metrics: section("What is counted.", {
+    user_labels: key(
+      wholeNumber(0, 1_000),
+      'How many users, the busiest first, have a label of their own in metrics; the rest are "other". 0: none.',
+      { fallback: 0 },
     ),
   }),
   log: section("What is told.", {

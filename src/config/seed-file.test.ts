@@ -16,12 +16,17 @@ describe("the first service's configuration file, unchanged", () => {
     assert.equal(settings.glm.baseUrl, "https://open.bigmodel.cn/api/paas/v4");
     assert.equal(settings.glm.timeouts.totalMs, 20_000);
     assert.equal(settings.glm.apiKey, upstreamKey);
-    assert.deepEqual(settings.auth.users, [{ username: "user1", password: "pass123", role: "user", weight: 1 }]);
+    assert.deepEqual(settings.auth.users, [
+      { username: "user1", password: "pass123", role: "user", weight: 1, class: "default" },
+    ]);
     assert.deepEqual(settings.rateLimit, {
-      startsPerSecond: 2,
-      concurrencyMax: null,
+      keys: [{ name: "default", startsPerSecond: 2, concurrencyMax: null, tokensPerMinute: null, models: null }],
+      models: [],
+      user: { startsPerSecond: null, concurrencyMax: null, tokensPerMinute: null },
+      userQueueCapacity: null,
       queueCapacity: 20,
       queueTimeoutMs: 5_000,
+      refusesEarly: false,
       sendGuardMs: 20,
       abortLingerMs: 300,
     });

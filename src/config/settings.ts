@@ -6,12 +6,14 @@ import type { CallTimeouts } from "../deadline.ts";
 import type { Account } from "../identity/user-directory.ts";
 import type { LogLevel } from "../observe/log.ts";
 import type { ModelRule } from "../rules.ts";
+import type { HeartbeatStyle } from "../surfaces/surface.ts";
 
 export interface Settings {
   readonly server: ServerSettings;
   readonly auth: AuthSettings;
   readonly glm: GlmSettings;
   readonly rateLimit: AdmissionLimits;
+  readonly metrics: MetricsSettings;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -25,6 +27,13 @@ export interface ServerSettings {
   readonly writeStallMs: number;
   /** Addresses or CIDR ranges whose forwarding headers are believed. */
   readonly trustedProxies: readonly string[];
+  /** Between two signs of life to a streaming call that waits; null: it gets none. */
+  readonly heartbeatMs: number | null;
+  /** How long such a call waits before the first, with its status still open. */
+  readonly heartbeatGraceMs: number;
+  readonly heartbeatStyle: HeartbeatStyle;
+  /** Whether answers have the fields RateLimit and RateLimit-Policy. */
+  readonly sendsIetfFields: boolean;
 }
 
 export interface AuthSettings {
@@ -36,14 +45,17 @@ export interface AuthSettings {
 }
 
 export interface GlmSettings {
-  /** Name of the upstream key in logs and metrics: "default", or the name of the one `[[glm.keys]]`. */
-  readonly keyName: string;
   readonly apiKey: string;
   /** Without a trailing slash. */
   readonly baseUrl: string;
   readonly timeouts: CallTimeouts;
-  /** In file order; the first rule whose pattern matches wins. */
+  /** Those that set a time, in file order; the first rule whose pattern matches wins. */
   readonly models: readonly ModelRule[];
   /** Model name that clients send -> model name that the upstream knows. */
   readonly aliases: ReadonlyMap<string, string>;
+}
+
+export interface MetricsSettings {
+  /** Users with a label of their own, the busiest first; the rest are "other". 0: no label names a person. */
+  readonly userLabelsMax: number;
 }

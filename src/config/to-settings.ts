@@ -1,6 +1,6 @@
 // From the file's names and units to the program's: seconds become milliseconds, missing limits become null.
 
-import type { AdmissionLimits } from "../admission/scheduler.ts";
+import type { AdmissionLimits, GateLimits, ModelLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
 import type { Account } from "../identity/user-directory.ts";
 import type { ModelRule } from "../rules.ts";
@@ -10,7 +10,7 @@ import type { GlmSettings, Settings } from "./settings.ts";
 
 /** `content` is valid, has its upstream key and its final secret. */
 export function toSettings(content: ConfigContent): Settings {
-  const { server, auth, log } = content;
+  const { server, auth, rate_limit: rateLimit, metrics, log } = content;
   return {
     server: {
       host: server.host,
@@ -19,6 +19,10 @@ export function toSettings(content: ConfigContent): Settings {
       shutdownGraceMs: toMs(server.shutdown_grace_seconds),
       writeStallMs: toMs(server.write_stall_seconds),
       trustedProxies: server.trusted_proxies,
+      heartbeatMs: toMsOrNull(server.heartbeat_seconds),
+      heartbeatGraceMs: toMs(server.heartbeat_grace_seconds),
+      heartbeatStyle: server.heartbeat_style,
+      sendsIetfFields: rateLimit.ietf_fields,
     },
     auth: {
       jwtSecret: auth.jwt_secret ?? "",
@@ -26,7 +30,8 @@ export function toSettings(content: ConfigContent): Settings {
       users: auth.users.map(toUser),
     },
     glm: toGlm(content.glm),
-    rateLimit: toAdmission(content.rate_limit),
+    rateLimit: toAdmission(rateLimit, content.glm),
+    metrics: { userLabelsMax: metrics.user_labels },
     log: { level: log.level },
   };
 }
@@ -38,6 +43,7 @@ function toUser(user: ConfigContent["auth"]["users"][number]): Account {
     ...(user.password_hash !== undefined && { passwordHash: user.password_hash }),
     role: user.role,
     weight: user.weight,
+    class: user.class,
   };
 }
 
@@ -48,11 +54,12 @@ function toGlm(glm: ConfigContent["glm"]): GlmSettings {
     idleMs: toMsOrNull(glm.idle_timeout_seconds),
   };
   return {
-    keyName: glm.keys[0]?.name ?? "default",
     apiKey: glm.api_key ?? "",
     baseUrl: glm.base_url.replace(/\/+$/, ""),
     timeouts,
-    models: Object.entries(glm.models).map(toModelRule),
+    models: Object.entries(glm.models)
+      .map(toModelRule)
+      .filter(({ timeouts }) => Object.keys(timeouts).length > 0),
     // Chains are followed here, so that one look-up finds the upstream's name.
     aliases: new Map(Object.keys(glm.aliases).map((name) => [name, resolveAlias(name, glm.aliases) ?? name])),
   };
@@ -70,14 +77,40 @@ function toModelRule([pattern, rule]: [string, ConfigContent["glm"]["models"][st
   };
 }
 
-function toAdmission(limits: ConfigContent["rate_limit"]): AdmissionLimits {
+/** The general limits are those of the one key; what its `[[glm.keys]]` says itself has taken their place already. */
+function toAdmission(limits: ConfigContent["rate_limit"], glm: ConfigContent["glm"]): AdmissionLimits {
+  const { name = "default", models = null } = glm.keys[0] ?? {};
   return {
-    startsPerSecond: limits.requests_per_second,
-    concurrencyMax: limits.max_concurrency ?? null,
+    keys: [{ name, ...toGate(limits), models }],
+    models: Object.entries(glm.models).flatMap(toModelLimits),
+    user: {
+      startsPerSecond: limits.user_requests_per_second ?? null,
+      concurrencyMax: limits.user_max_concurrency ?? null,
+      tokensPerMinute: limits.user_tokens_per_minute ?? null,
+    },
+    userQueueCapacity: limits.user_queue_capacity ?? null,
     queueCapacity: limits.queue_capacity,
     queueTimeoutMs: toMs(limits.queue_timeout_seconds),
+    refusesEarly: limits.early_refusal,
     sendGuardMs: toMs(limits.send_guard_seconds),
     abortLingerMs: toMs(limits.abort_linger_seconds),
+  };
+}
+
+function toModelLimits([pattern, rule]: [string, ConfigContent["glm"]["models"][string]]): ModelLimits[] {
+  const gate = toGate(rule);
+  return Object.values(gate).some((limit) => limit !== null) ? [{ pattern, ...gate }] : [];
+}
+
+function toGate(limits: {
+  readonly requests_per_second?: number | undefined;
+  readonly max_concurrency?: number | undefined;
+  readonly tokens_per_minute?: number | undefined;
+}): GateLimits {
+  return {
+    startsPerSecond: limits.requests_per_second ?? null,
+    concurrencyMax: limits.max_concurrency ?? null,
+    tokensPerMinute: limits.tokens_per_minute ?? null,
   };
 }
 

@@ -14,14 +14,6 @@ interface UnavailableKey {
 const unavailableKeys: readonly UnavailableKey[] = [
   { path: ["glm", "anthropic_base_url"] },
   { path: ["glm", "keys", "*"], isHarmless: (_, path) => path.at(-1) === 0 },
-  { path: ["glm", "keys", "*", "tokens_per_minute"] },
-  { path: ["glm", "keys", "*", "models"] },
-  { path: ["glm", "models", "*", "max_concurrency"] },
-  { path: ["rate_limit", "tokens_per_minute"] },
-  { path: ["rate_limit", "user_requests_per_second"] },
-  { path: ["rate_limit", "user_max_concurrency"] },
-  { path: ["rate_limit", "user_queue_capacity"] },
-  { path: ["rate_limit", "early_refusal"], isHarmless: (value) => value !== true },
   { path: ["store", "url"], isHarmless: (value) => typeof value === "string" && value.startsWith("sqlite:") },
   { path: ["cluster", "redis_url"] },
 ];

@@ -3,12 +3,19 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { StreamedAnswer, WholeAnswer } from "../base/answer.ts";
 import type { ByteBudget } from "../base/byte-budget.ts";
+import type { Clock } from "../base/clock.ts";
+import { type TrafficClass, trafficClasses } from "../base/principal.ts";
+import type { QueuePassage, QueueStanding, RemainingLimit } from "../base/queue-facts.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import type { Call } from "../call.ts";
 import type { Client } from "../relay/client.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { readJsonBody } from "./body.ts";
-import type { Reply } from "./reply.ts";
+import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./heartbeats.ts";
+import { toIetfFields, toOpenAiFields } from "./limit-fields.ts";
+import { type Reply, retryAfterMsOf } from "./reply.ts";
+
+const retryCountMax = 10;
 
 export interface HttpCallOptions {
   readonly request: IncomingMessage;
@@ -18,6 +25,10 @@ export interface HttpCallOptions {
   readonly bodyBytesMax: number;
   readonly bodyBudget: ByteBudget;
   readonly writeStallMs: number;
+  /** Null: who waits gets no sign of life. */
+  readonly heartbeats: HeartbeatSettings | null;
+  readonly sendsIetfFields: boolean;
+  readonly clock: Clock;
 }
 
 export class HttpCall implements Call, Client {
@@ -25,13 +36,20 @@ export class HttpCall implements Call, Client {
   readonly surface: Surface;
   readonly bearer: string | null;
   readonly patienceMs: number | null;
+  readonly retryCount: number;
+  readonly trafficClass: TrafficClass | null;
   readonly signal: AbortSignal;
   readonly client: Client = this;
 
   readonly #options: HttpCallOptions;
   readonly #response: ServerResponse;
   readonly #controller = new AbortController();
+  /** The head of an event stream is out, by heartbeats or by the answer. */
   #isStream = false;
+  /** A byte of the answer itself, its head included, is out. */
+  #hasAnswered = false;
+  #heartbeats: Heartbeats | null = null;
+  #readLimits: () => readonly RemainingLimit[] = () => [];
 
   constructor(options: HttpCallOptions) {
     const { request, response, reply, surface } = options;
@@ -41,8 +59,10 @@ export class HttpCall implements Call, Client {
     this.surface = surface;
     this.bearer = readBearer(request.headers.authorization);
     this.patienceMs = readPatienceMs(request.headers["x-stainless-timeout"]);
+    this.retryCount = readRetryCount(request.headers["x-stainless-retry-count"]);
+    this.trafficClass = trafficClasses.find((name) => name === request.headers["x-queue-class"]) ?? null;
     this.signal = this.#controller.signal;
-    this.noteQueue(0);
+    this.#tellQueue({ waitedMs: 0 });
     // Writing to a client that is going away fails in its own time; "close" tells.
     response.on("error", () => {});
     // Before Node's own listener, which arms the socket's timer anew: the next pipelined response shares the socket.
@@ -53,33 +73,64 @@ export class HttpCall implements Call, Client {
     });
   }
 
-  abort = (refusal: Refusal): void => this.#controller.abort(refusal);
+  abort = (refusal: Refusal): void => {
+    this.#heartbeats?.stop();
+    this.#controller.abort(refusal);
+  };
 
   readBody(): Promise<Buffer> {
     const { request, bodyBytesMax, bodyBudget } = this.#options;
     return readJsonBody(request, this.#response, { bytesMax: bodyBytesMax, budget: bodyBudget }, this.signal);
   }
 
-  noteQueue(waitedMs: number): void {
-    this.#options.reply.setHeader("x-queue-wait-ms", String(Math.round(waitedMs)));
+  noteAllowances(read: () => readonly RemainingLimit[]): void {
+    this.#readLimits = read;
+  }
+
+  noteQueued(look: () => QueueStanding, isStream: boolean): void {
+    const { heartbeats, clock, surface } = this.#options;
+    // Where it stood when it arrived: what a refusal tells that does not know better.
+    const { position, etaMs } = look();
+    this.#tellQueue({ position, etaMs });
+    if (!isStream || heartbeats === null || this.signal.aborted) return;
+    this.#heartbeats ??= createHeartbeats(heartbeats, clock, {
+      open: ({ position, etaMs }, waitedMs) => {
+        this.#tellQueue({ position, etaMs, waitedMs });
+        this.#sendStreamHead(200);
+      },
+      beat: (standing) => {
+        // A reader who is behind already needs no more of it.
+        if (this.#response.writableLength > 0) return;
+        this.#response.write(surface.formatHeartbeat(heartbeats.style, standing, this.id));
+      },
+    });
+    this.#heartbeats.queued(look);
+  }
+
+  noteQueue(passage: QueuePassage): void {
+    this.#heartbeats?.granted();
+    this.#tellQueue(passage);
   }
 
   sendWhole(answer: WholeAnswer): Promise<void> {
+    this.#heartbeats?.stop();
+    if (this.#isStream) {
+      const detail = "it is no stream, though one was asked for";
+      return Promise.reject(new Refusal("upstream_unexpected", { detail }));
+    }
+    this.#hasAnswered = true;
     this.#noteUpstream(answer);
+    this.#tellLimits(null);
     this.#options.reply.send(answer.status, answer.contentType, answer.body);
     return this.#untilSent();
   }
 
   openStream(answer: StreamedAnswer): void {
+    this.#heartbeats?.stop();
+    this.#hasAnswered = true;
+    if (this.#isStream) return;
     this.#noteUpstream(answer);
-    this.#isStream = true;
-    const headers = {
-      "content-type": "text/event-stream; charset=utf-8",
-      "cache-control": "no-cache, no-transform",
-      "x-accel-buffering": "no",
-    };
-    this.#response.writeHead(answer.status, this.#options.reply.headersWith(headers));
-    this.#response.flushHeaders();
+    this.#sendStreamHead(answer.status);
   }
 
   write(bytes: Buffer): boolean {
@@ -106,13 +157,16 @@ export class HttpCall implements Call, Client {
 
   async refuse(refusal: Refusal): Promise<"refused" | "cut" | "cancelled"> {
     const response = this.#response;
+    this.#heartbeats?.stop();
     if (refusal.reason === "client_gone" || refusal.reason === "client_stalled" || response.destroyed) {
       response.socket?.resetAndDestroy();
       return "cancelled";
     }
     const { surface, reply } = this.#options;
     if (!response.headersSent) {
-      if (refusal.reason === "queue_timeout") this.noteQueue(refusal.facts.elapsedMs ?? 0);
+      const { position, etaMs, elapsedMs } = refusal.facts;
+      this.#tellQueue({ position, etaMs, waitedMs: refusal.reason === "queue_timeout" ? elapsedMs : undefined });
+      this.#tellLimits(retryAfterMsOf(refusal));
       reply.refuse(refusal, surface.formatRefusal);
       return "refused";
     }
@@ -122,7 +176,36 @@ export class HttpCall implements Call, Client {
     } else response.destroy();
     // A client that does not read its last event either is cut by the stall timer.
     this.#watchStall();
-    return "cut";
+    return this.#hasAnswered ? "cut" : "refused";
+  }
+
+  #sendStreamHead(status: number): void {
+    this.#isStream = true;
+    this.#tellLimits(null);
+    const headers = {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-cache, no-transform",
+      "x-accel-buffering": "no",
+    };
+    this.#response.writeHead(status, this.#options.reply.headersWith(headers));
+    this.#response.flushHeaders();
+  }
+
+  #tellQueue(facts: { [Name in keyof QueuePassage]?: number | undefined }): void {
+    const { reply } = this.#options;
+    if (facts.position !== undefined) reply.setHeader("x-queue-position", String(facts.position));
+    if (facts.etaMs !== undefined) reply.setHeader("x-queue-eta-ms", String(Math.round(facts.etaMs)));
+    if (facts.waitedMs !== undefined) reply.setHeader("x-queue-wait-ms", String(Math.round(facts.waitedMs)));
+  }
+
+  #tellLimits(retryAfterMs: number | null): void {
+    const { reply, sendsIetfFields } = this.#options;
+    const limits = this.#readLimits();
+    const fields = {
+      ...toOpenAiFields(limits),
+      ...(sendsIetfFields && toIetfFields(limits, retryAfterMs)),
+    };
+    for (const [name, value] of Object.entries(fields)) reply.setHeader(name, value);
   }
 
   #noteUpstream(answer: WholeAnswer | StreamedAnswer): void {
@@ -160,4 +243,9 @@ function readBearer(authorization: string | undefined): string | null {
 function readPatienceMs(header: string | string[] | undefined): number | null {
   const seconds = typeof header === "string" ? Number(header) : Number.NaN;
   return seconds > 0 && seconds <= 86_400 ? seconds * 1_000 : null;
+}
+
+/** `x-stainless-retry-count` of the official SDKs. More tries than they make are not believed. */
+function readRetryCount(header: string | string[] | undefined): number {
+  return typeof header === "string" && /^\d{1,3}$/.test(header) ? Math.min(Number(header), retryCountMax) : 0;
 }

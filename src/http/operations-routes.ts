@@ -28,7 +28,7 @@ export function createReadinessRoute(isDraining: () => boolean): PublicRoute {
 export function createMetricsRoute(contentType: string, render: () => Promise<string>): PublicRoute {
   return {
     access: "public",
-    because: "scrapers have no session; the address decides, and no label names a person",
+    because: "scrapers have no session; the address decides, and labels name nobody unless the operator wants it",
     async handle({ reply, isNear }) {
       if (!isNear) throw new Refusal("forbidden", { detail: "metrics are read from private addresses only" });
       reply.send(200, contentType, await render());

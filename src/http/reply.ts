@@ -93,11 +93,16 @@ function canKeepConnection(request: IncomingMessage): boolean {
   return Number(length) <= unreadBytesMax;
 }
 
+/** What `Retry-After` says, or null when it says nothing. */
+export function retryAfterMsOf(refusal: Refusal): number | null {
+  return refusal.facts.retryAfterMs ?? (refusal.shouldRetry ? retryAfterMsDefault : null);
+}
+
 /** Headers by which clients, SDKs and browsers learn what to do about a refusal. */
 function adviceOf(refusal: Refusal): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = { "x-should-retry": String(refusal.shouldRetry) };
-  const retryAfterMs = refusal.facts.retryAfterMs ?? (refusal.shouldRetry ? retryAfterMsDefault : undefined);
-  if (retryAfterMs !== undefined) {
+  const retryAfterMs = retryAfterMsOf(refusal);
+  if (retryAfterMs !== null) {
     headers["retry-after-ms"] = String(Math.ceil(retryAfterMs));
     headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfterMs / 1_000)));
   }

@@ -11,6 +11,7 @@ import type { Call } from "../call.ts";
 import { readJsonBody } from "./body.ts";
 import type { AddressBook } from "./client-address.ts";
 import { guardRequest } from "./guard.ts";
+import type { HeartbeatSettings } from "./heartbeats.ts";
 import { HttpCall } from "./http-call.ts";
 import { createReply, type RefusalFormat, type Reply } from "./reply.ts";
 import { chooseRequestId } from "./request-id.ts";
@@ -36,6 +37,10 @@ export interface HttpSettings {
   readonly bodyBytesMax: number;
   readonly writeStallMs: number;
   readonly addresses: AddressBook;
+  /** Null: who waits gets no sign of life. */
+  readonly heartbeats: HeartbeatSettings | null;
+  /** Whether answers have the fields RateLimit and RateLimit-Policy. */
+  readonly sendsIetfFields: boolean;
 }
 
 export interface HttpServer {
@@ -102,9 +107,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     response: ServerResponse,
     reply: Reply,
   ): void {
-    const { bodyBytesMax, writeStallMs } = options.settings();
     const { bodyBudget } = options;
-    const call = new HttpCall({ request, response, reply, surface, bodyBytesMax, bodyBudget, writeStallMs });
+    const call = new HttpCall({ ...options.settings(), request, response, reply, surface, bodyBudget, clock });
     options.serveCall(call).catch((error: unknown) => {
       options.onFailure(error, reply.requestId);
       response.destroy();

@@ -7,8 +7,8 @@ import { createPasswordChecker } from "./passwords.ts";
 import { createSessionTokens } from "./session-tokens.ts";
 import { type Account, createUserDirectory } from "./user-directory.ts";
 
-const ada: Account = { username: "ada", password: "pass123", role: "user", weight: 1 };
-const proto: Account = { username: "__proto__", password: "pass456", role: "admin", weight: 2 };
+const ada: Account = { username: "ada", password: "pass123", role: "user", weight: 1, class: "default" };
+const proto: Account = { username: "__proto__", password: "pass456", role: "admin", weight: 2, class: "batch" };
 
 function setUp() {
   const clock = createManualClock();
@@ -31,7 +31,7 @@ function setUp() {
       return (error as Refusal).reason;
     }
   };
-  return { clock, users, attempt, identify };
+  return { clock, users, identity, attempt, identify };
 }
 
 describe("createIdentity()", () => {
@@ -40,6 +40,19 @@ describe("createIdentity()", () => {
     assert.equal(await identify(await attempt("ada", "pass123")), "ada");
     assert.equal(await identify(await attempt("__proto__", "pass456")), "__proto__");
     assert.equal(await identify(null), "invalid_token");
+  });
+
+  it("says what the calls are for, and tells the tools of one person apart", async () => {
+    const { attempt, identity } = setUp();
+    const [one, other] = [await attempt("__proto__", "pass456"), await attempt("__proto__", "pass456")];
+    const [first, again, second] = [
+      await identity.identify(one),
+      await identity.identify(one),
+      await identity.identify(other),
+    ];
+    assert.deepEqual([first.userId, first.role, first.weight, first.class], ["__proto__", "admin", 2, "batch"]);
+    assert.equal(first.flowId, again.flowId);
+    assert.notEqual(first.flowId, second.flowId);
   });
 
   it("answers a wrong password and an unknown user alike", async () => {

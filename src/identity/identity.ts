@@ -34,10 +34,10 @@ export function createIdentity({ users, sessionTokens, passwords, clock }: Ident
 
   async function identify(bearer: string | null): Promise<Principal> {
     if (bearer === null) throw new Refusal("invalid_token");
-    const { userId, issuedAt } = await sessionTokens.verify(bearer);
+    const { userId, issuedAt, tokenId } = await sessionTokens.verify(bearer);
     const user = users.find(userId);
     if (!user || issuedAt < user.tokensValidFrom) throw new Refusal("invalid_token");
-    return user.principal;
+    return { ...user.principal, flowId: tokenId };
   }
 
   async function logIn({ username, password, address }: LoginAttempt): Promise<IssuedToken> {

@@ -21,6 +21,8 @@ export interface IssuedToken {
 
 export interface SessionClaims {
   readonly userId: string;
+  /** `jti`: no two tokens have the same. */
+  readonly tokenId: string;
   /** Unix seconds */
   readonly issuedAt: number;
   readonly expiresAt: number;
@@ -103,7 +105,7 @@ function parseClaims(text: string, nowSeconds: number): SessionClaims | null {
   const { sub, iat, exp, jti } = claims;
   if (typeof sub !== "string" || sub === "" || typeof jti !== "string" || jti === "") return null;
   if (!isTime(iat) || !isTime(exp) || exp <= iat || iat > nowSeconds + clockSkewSecondsMax) return null;
-  return { userId: sub, issuedAt: iat, expiresAt: exp };
+  return { userId: sub, tokenId: jti, issuedAt: iat, expiresAt: exp };
 }
 
 function isTime(value: unknown): value is number {

@@ -1,6 +1,6 @@
 // The people of the configuration file, looked up by name. Knows nothing of tokens and of how passwords are checked.
 
-import type { Principal } from "../base/principal.ts";
+import type { Principal, TrafficClass } from "../base/principal.ts";
 
 export interface UserDirectory {
   find(username: string): User | undefined;
@@ -15,10 +15,12 @@ export interface Account {
   readonly passwordHash?: string;
   readonly role: "user" | "admin";
   readonly weight: number;
+  readonly class: TrafficClass;
 }
 
 export interface User {
-  readonly principal: Principal;
+  /** But for what the session adds: which of the user's tools calls. */
+  readonly principal: Omit<Principal, "flowId">;
   readonly secret: PasswordSecret;
   /** Tokens issued before this second (Unix time) are void: the password was changed then. */
   readonly tokensValidFrom: number;
@@ -46,8 +48,9 @@ export function createUserDirectory(accounts: readonly Account[]): UserDirectory
 }
 
 function toUser(account: Account, tokensValidFrom: number): User {
-  const { username, role, weight } = account;
-  return { principal: { userId: username, role, weight }, secret: toSecret(account), tokensValidFrom };
+  const { username, role, weight, class: trafficClass } = account;
+  const principal = { userId: username, role, weight, class: trafficClass };
+  return { principal, secret: toSecret(account), tokensValidFrom };
 }
 
 function toSecret({ password, passwordHash }: Account): PasswordSecret {

@@ -23,6 +23,10 @@ export interface CallRecord {
   isStream: boolean;
   upstreamKey: string | null;
   queuePosition: number | null;
+  /** The wait that was foreseen when it arrived. */
+  queueEtaMs: number | null;
+  /** Tries upstream before the last one, which were refused for limits and not seen by the client. */
+  tryCount: number;
   bytesIn: number;
   bytesOut: number;
   eventCount: number;
@@ -59,6 +63,8 @@ export function openRecord(callId: string, surface: string, clock: Clock): CallR
     isStream: false,
     upstreamKey: null,
     queuePosition: null,
+    queueEtaMs: null,
+    tryCount: 0,
     bytesIn: 0,
     bytesOut: 0,
     eventCount: 0,
@@ -69,4 +75,18 @@ export function openRecord(callId: string, surface: string, clock: Clock): CallR
     outcome: "refused",
     refusal: null,
   };
+}
+
+/** It may be sent. After another try, the last grant counts. */
+export function noteGrant(record: CallRecord, grant: Granted, clock: Clock): void {
+  record.grantedAt = clock.now();
+  record.upstreamKey = grant.upstreamKey;
+  record.queuePosition = grant.queuePosition;
+  record.queueEtaMs = grant.etaMs;
+}
+
+interface Granted {
+  readonly upstreamKey: string;
+  readonly queuePosition: number;
+  readonly etaMs: number;
 }

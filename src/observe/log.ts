@@ -2,6 +2,7 @@
 // the reader of standard output stalls, lines are dropped and counted.
 
 import { destination, type Logger, pino } from "pino";
+import type { Decision } from "../admission/scheduler.ts";
 import type { CallRecord } from "../ledger/record.ts";
 
 export type { Logger } from "pino";
@@ -48,7 +49,9 @@ export function describeCall(record: CallRecord): Record<string, unknown> {
     upstream_status: record.upstreamStatus,
     upstream_request_id: record.upstreamRequestId,
     queue_position: record.queuePosition,
+    queue_eta_ms: record.queueEtaMs === null ? null : Math.round(record.queueEtaMs),
     queue_wait_ms: span(record.arrivedAt, record.grantedAt),
+    ...(record.tryCount > 0 && { tries_before: record.tryCount }),
     first_byte_ms: span(record.sentAt, record.firstByteAt),
     upstream_ms: span(record.sentAt, record.sentAt === null ? null : record.endedAt),
     duration_ms: span(record.arrivedAt, record.endedAt),
@@ -58,6 +61,33 @@ export function describeCall(record: CallRecord): Record<string, unknown> {
     finish_reason: record.finishReason,
     ...(usage && { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens }),
   };
+}
+
+/** Every decision of the scheduler when the level is debug; those that somebody must act on always, as errors. */
+export function logDecision(log: Logger, decision: Decision): void {
+  if (decision.isAlert) log.error(describeDecision(decision), `queue: ${decision.what}`);
+  else if (log.isLevelEnabled("debug")) log.debug(describeDecision(decision), `queue: ${decision.what}`);
+}
+
+function describeDecision(decision: Decision): Record<string, unknown> {
+  const { callId, userId, model, upstreamKey, position, etaMs, waitedMs, limit, forMs, why } = decision;
+  const fields = {
+    request_id: callId,
+    user: userId,
+    model,
+    key: upstreamKey,
+    position,
+    eta_ms: round(etaMs),
+    waited_ms: round(waitedMs),
+    limit,
+    for_ms: round(forMs),
+    why,
+  };
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null));
+}
+
+function round(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 10) / 10;
 }
 
 function span(from: number | null, to: number | null): number | null {

@@ -1,22 +1,26 @@
-// Prometheus metrics. Counted once per call from its record, or read at the scrape; no label names a person, and
-// label values from outside are bounded in number.
+// Prometheus metrics. Counted once per call from its record, or read at the scrape; no label names a person unless
+// the operator wants so many of them, and label values from outside are bounded in number.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { SchedulerSnapshot } from "../admission/scheduler.ts";
+import type { Decision, SchedulerGauges } from "../admission/scheduler.ts";
 import type { CallRecord } from "../ledger/record.ts";
+import { createLaneGauges, createUserGauges } from "./queue-gauges.ts";
 
 export interface Metrics {
   readonly contentType: string;
   render(): Promise<string>;
   countCall(record: CallRecord): void;
+  countDecision(decision: Decision): void;
   countLogin(outcome: string): void;
   countReload(result: "applied" | "rejected"): void;
 }
 
 export interface MetricSources {
   readonly version: string;
-  snapshot(): SchedulerSnapshot;
+  gauges(): SchedulerGauges;
   unsentBytes(): number;
+  /** Users with a label of their own, the busiest first; the rest are "other". 0: no label names a person. */
+  userLabelsMax(): number;
 }
 
 /** Models beyond the first so many are counted as "other": clients may send any name. */
@@ -26,7 +30,16 @@ const codeLabelsMax = 100;
 const waitBuckets = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 10, 30, 60];
 const answerBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 640];
 
-export function createMetrics({ version, snapshot, unsentBytes }: MetricSources): Metrics {
+/** Decisions that the upstream's refusals have caused. */
+const limitHits: ReadonlySet<Decision["what"]> = new Set([
+  "requeued",
+  "limit_lowered",
+  "slowed",
+  "blocked",
+  "disabled",
+]);
+
+export function createMetrics({ version, gauges, unsentBytes, userLabelsMax }: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
   const models = createLabels(modelLabelsMax);
@@ -78,10 +91,24 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
     labelNames: ["result"],
     registers,
   });
+  const hits = new Counter({
+    name: "glm_proxy_upstream_limit_hits_total",
+    help: "What the scheduler did because the upstream refused calls for its limits",
+    labelNames: ["key", "what"],
+    registers,
+  });
+  const alerts = new Counter({
+    name: "glm_proxy_alerts_total",
+    help: "Decisions of the scheduler that somebody must act on; the log has them as errors",
+    labelNames: ["what"],
+    registers,
+  });
 
   const queueDepth = gauge("glm_proxy_queue_depth", "Calls that wait");
   const queueCapacity = gauge("glm_proxy_queue_capacity", "Calls that may wait");
   const running = gauge("glm_proxy_calls_running", "Calls that run upstream");
+  const lanes = createLaneGauges(registers, models.find);
+  const users = createUserGauges(registers);
   const unsent = gauge("glm_proxy_unsent_bytes", "Bytes of answers that wait for slow clients");
   new Gauge({
     name: "glm_proxy_build_info",
@@ -95,10 +122,12 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
   }
 
   function render(): Promise<string> {
-    const now = snapshot();
-    queueDepth.set(now.waiting.length);
-    queueCapacity.set(now.limits.queueCapacity);
-    running.set(now.running.length);
+    const now = gauges();
+    queueDepth.set(now.waiting);
+    queueCapacity.set(now.queueCapacity);
+    running.set(now.running);
+    lanes.show(now.lanes);
+    users.show(now.users, userLabelsMax());
     unsent.set(unsentBytes());
     return registry.metrics();
   }
@@ -126,10 +155,16 @@ export function createMetrics({ version, snapshot, unsentBytes }: MetricSources)
     }
   }
 
+  function countDecision({ what, isAlert, upstreamKey }: Decision): void {
+    if (limitHits.has(what)) hits.inc({ key: upstreamKey ?? "", what });
+    if (isAlert) alerts.inc({ what });
+  }
+
   return {
     contentType: registry.contentType,
     render,
     countCall,
+    countDecision,
     countLogin: (outcome) => logins.inc({ outcome }),
     countReload: (result) => reloads.inc({ result }),
   };

@@ -3,9 +3,12 @@
 import type { StreamedAnswer, WholeAnswer } from "../base/answer.ts";
 
 export interface Client {
-  /** Sends head and body. Resolves when the operating system has it all. */
+  /**
+   * Sends head and body. Resolves when the operating system has it all. Rejects with `upstream_unexpected` when the
+   * client was promised a stream already.
+   */
   sendWhole(answer: WholeAnswer): Promise<void>;
-  /** Sends the head, at once. */
+  /** Sends the head at once, unless signs of life have opened the stream before. */
   openStream(answer: StreamedAnswer): void;
   /** False: the client is behind, `onDrained` will be called when it has caught up. */
   write(bytes: Buffer): boolean;

@@ -33,6 +33,45 @@ describe("chatCompletions.parseRequest()", () => {
   });
 });
 
+describe("the bound on the answer's tokens", () => {
+  const read = (fields: object) =>
+    chatCompletions.parseRequest(Buffer.from(JSON.stringify({ model: "m", messages: [1], ...fields })), none)
+      .outputTokensMax;
+
+  it("is max_tokens, else max_completion_tokens", () => {
+    assert.equal(read({ max_tokens: 100 }), 100);
+    assert.equal(read({ max_completion_tokens: 50 }), 50);
+    assert.equal(read({ max_tokens: 100, max_completion_tokens: 50 }), 100);
+    assert.equal(read({ max_tokens: null, max_completion_tokens: 50 }), 50);
+  });
+
+  it("is unknown when it is no positive whole number; the upstream judges that", () => {
+    for (const max_tokens of [undefined, 0, -1, 1.5, "9", null, [], 1e300])
+      assert.equal(read({ max_tokens }), null, `${max_tokens}`);
+  });
+});
+
+describe("chatCompletions.formatHeartbeat()", () => {
+  it("is a comment of one line that ends in one newline", () => {
+    const { formatHeartbeat } = chatCompletions;
+    assert.equal(
+      formatHeartbeat("comment", { position: 3, etaMs: 3_200 }, "id-1"),
+      ": waiting, position 3, about 4 s\n",
+    );
+    assert.equal(formatHeartbeat("comment", null, "id-1"), ": waiting for the answer\n");
+  });
+
+  it("is an empty chunk for clients that know nothing but events", () => {
+    for (const standing of [null, { position: 1, etaMs: 0 }]) {
+      const event = chatCompletions.formatHeartbeat("chunk", standing, "id-1");
+      assert.match(event, /^data: \{.*\}\n\n$/);
+      const chunk = JSON.parse(event.slice(6)) as Record<string, unknown>;
+      assert.equal(chunk.object, "chat.completion.chunk");
+      assert.deepEqual(chunk.choices, [{ index: 0, delta: {}, finish_reason: null }]);
+    }
+  });
+});
+
 describe("chatCompletions.formatRefusal()", () => {
   it("says it as OpenAI's and GLM's clients read it, in the language asked for", () => {
     const refusal = new Refusal("invalid_field", { param: "model", detail: "it must be a model's name" });

@@ -1,11 +1,12 @@
-// Chat completions as OpenAI's and GLM's clients speak them; both are one dialect. Reads `model` and `stream`, and
-// leaves everything else of the body to the upstream.
+// Chat completions as OpenAI's and GLM's clients speak them; both are one dialect. Reads `model`, `stream` and
+// the bound on the answer's tokens, and leaves everything else of the body to the upstream.
 
 import { isUtf8 } from "node:buffer";
 import { scanJson } from "../base/json-scan.ts";
+import type { QueueStanding } from "../base/queue-facts.ts";
 import { Refusal } from "../base/refusal.ts";
 import { describeRefusal, type Language } from "../base/refusal-words.ts";
-import type { CallRequest, Surface } from "./surface.ts";
+import type { CallRequest, HeartbeatStyle, Surface } from "./surface.ts";
 
 /** Deeper JSON is refused: nothing sensible nests so far, and not every parser upstream survives it. */
 const jsonDepthMax = 64;
@@ -17,6 +18,7 @@ export const chatCompletions: Surface = {
   formatRefusal: (refusal, requestId, language) => JSON.stringify(toErrorBody(refusal, requestId, language)),
   formatStreamError: (refusal, requestId, language) =>
     `data: ${JSON.stringify(toErrorBody(refusal, requestId, language))}\n\n`,
+  formatHeartbeat,
 };
 
 function parseRequest(body: Buffer, aliases: ReadonlyMap<string, string>): CallRequest {
@@ -24,7 +26,7 @@ function parseRequest(body: Buffer, aliases: ReadonlyMap<string, string>): CallR
   const { depth, spans } = scanJson(body, aliases.size > 0 ? "model" : null);
   if (depth > jsonDepthMax)
     throw new Refusal("invalid_json", { detail: `it nests deeper than ${jsonDepthMax} levels` });
-  const { model, stream, messages } = parseObject(body);
+  const { model, stream, messages, max_tokens, max_completion_tokens } = parseObject(body);
   if (typeof model !== "string" || model === "") throw invalid("model", "it must be a model's name");
   if (model.length > modelCharactersMax) throw invalid("model", `it is longer than ${modelCharactersMax} characters`);
   if (!Array.isArray(messages) || messages.length === 0) throw invalid("messages", "it must be a list with a message");
@@ -36,8 +38,28 @@ function parseRequest(body: Buffer, aliases: ReadonlyMap<string, string>): CallR
     path: "/chat/completions",
     model: target ?? model,
     isStream: stream === true,
+    outputTokensMax: toCount(max_tokens) ?? toCount(max_completion_tokens),
     body: target === undefined ? body : replaceSpans(body, spans, JSON.stringify(target)),
   };
+}
+
+function toCount(value: unknown): number | null {
+  return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : null;
+}
+
+/**
+ * A comment ends in one newline: the blank line that an event would need makes some clients see an empty event and
+ * fail (openai-python#2722, openai-go before 3.43).
+ */
+function formatHeartbeat(style: HeartbeatStyle, standing: QueueStanding | null, requestId: string): string {
+  if (style === "comment") {
+    if (standing === null) return ": waiting for the answer\n";
+    return `: waiting, position ${standing.position}, about ${Math.ceil(standing.etaMs / 1_000)} s\n`;
+  }
+  // Typed clients need every field; what is not known yet is said by the answer's own chunks.
+  const choices = [{ index: 0, delta: {}, finish_reason: null }];
+  const chunk = { id: requestId, object: "chat.completion.chunk", created: 0, model: "", choices };
+  return `data: ${JSON.stringify(chunk)}\n\n`;
 }
 
 function parseObject(body: Buffer): Record<string, unknown> {

@@ -3,6 +3,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
+import type { Verdict } from "../base/verdict.ts";
 import { judgeError, readErrorBody, readRetryAfter } from "./verdict.ts";
 
 /** What is looked at of an answer's head. */
@@ -24,8 +25,8 @@ export interface AnswerJudge {
   isGood(head: Head, parsed: unknown, isStreamWanted: boolean): boolean;
   /** In words, why a body that is no error is no answer either. */
   explain(head: Head, isStreamWanted: boolean): string;
-  /** The refusal for what is not good: by the error in it, else `upstream_unexpected` with the given words. */
-  toRefusal(head: Head, parsed: unknown, otherwise: string): Refusal;
+  /** What is not good: by the error in it, else `upstream_unexpected` with the given words and no verdict. */
+  judge(head: Head, parsed: unknown, otherwise: string): { refusal: Refusal; verdict: Verdict | null };
 }
 
 /** Bodies of another type are still looked into for an error up to this size. */
@@ -74,10 +75,11 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
       if (status !== 200) return `its status is ${status}`;
       return `it is no ${isStreamWanted ? "event stream" : "JSON"} but "${contentType.slice(0, 100)}"`;
     },
-    toRefusal({ status, retryAfter, retryAfterMs }, parsed, otherwise) {
+    judge({ status, retryAfter, retryAfterMs }, parsed, otherwise) {
       const error = readErrorBody(parsed);
       if (status < 400 && error === null) {
-        return new Refusal("upstream_unexpected", { detail: mask(otherwise).replace(/[^\x20-\x7e]/g, "?") });
+        const detail = mask(otherwise).replace(/[^\x20-\x7e]/g, "?");
+        return { refusal: new Refusal("upstream_unexpected", { detail }), verdict: null };
       }
       const wallNow = clock.wallNow();
       const wait = readRetryAfter(retryAfter, retryAfterMs, wallNow);

@@ -26,7 +26,7 @@ function setUp(isStream: boolean) {
     onBytes() {},
     onPause() {},
     onConcluded() {},
-    onLimited() {},
+    onVerdict() {},
     onEnd: (how) => void ends.push(how),
   };
   const collectBudget = createByteBudget(1024 * 1024);

@@ -11,10 +11,13 @@ import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import { findLeadingError } from "../base/sse-scanner.ts";
+import type { Verdict } from "../base/verdict.ts";
 import type { AnswerJudge, Head } from "./answer-judge.ts";
 import { createStreamDecoder, decodeBody } from "./content-coding.ts";
 import { toTransportRefusal } from "./transport-error.ts";
 import type { Flight, UpstreamRequest } from "./upstream.ts";
+
+const goodVerdict: Verdict = { kind: "good", code: null, waitMs: null };
 
 export interface ExchangeContext {
   readonly judge: AnswerJudge;
@@ -119,7 +122,10 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     // then still become a status. Nothing waits for it.
     queueMicrotask(() => {
       const error = chunks.length === 0 ? null : findLeadingError(Buffer.concat(chunks));
-      if (error === null) return resolve(streamed);
+      if (error === null) {
+        if (!isOver) flight.onVerdict(goodVerdict);
+        return resolve(streamed);
+      }
       isStreaming = false;
       const refusal = refuse(error, "");
       // It may have ended already, in the same segment.
@@ -169,27 +175,29 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
   }
 
   async function concludeWhole(): Promise<void> {
-    const { contentCoding } = head as Head;
-    // The upstream is done with the call; decoding is ours and must not hold its place.
+    const { contentCoding, status } = head as Head;
     close();
-    flight.onEnd("ended");
+    // The upstream is done with the call, and decoding its answer must not hold its place. But what an error says of
+    // the limits counts before somebody else takes that place.
+    if (status === 200) flight.onEnd("ended");
     try {
       const body = await decodeBody(Buffer.concat(chunks), contentCoding, answerBytesMax);
       const parsed = context.judge.parse(head as Head, body);
-      if (context.judge.isGood(head as Head, parsed, request.isStream))
+      if (context.judge.isGood(head as Head, parsed, request.isStream)) {
+        flight.onVerdict(goodVerdict);
         resolve({ ...(head as Head), kind: "whole", body, parsed });
-      else throw refuse(parsed, context.judge.explain(head as Head, request.isStream));
+      } else throw refuse(parsed, context.judge.explain(head as Head, request.isStream));
     } catch (error) {
       reject(error);
+    } finally {
+      if (status !== 200) flight.onEnd("ended");
     }
   }
 
-  /** The refusal for an answer that says no; the lane hears of it when it is about the upstream's limit. */
+  /** The refusal for an answer that says no; the limits hear of it. */
   function refuse(parsed: unknown, otherwise: string): Refusal {
-    const refusal = context.judge.toRefusal(head as Head, parsed, otherwise);
-    if (refusal.reason === "upstream_rate_limited" || refusal.reason === "upstream_busy") {
-      flight.onLimited(refusal.facts.retryAfterMs ?? 0);
-    }
+    const { refusal, verdict } = context.judge.judge(head as Head, parsed, otherwise);
+    if (verdict) flight.onVerdict(verdict);
     return refusal;
   }
 

@@ -1,6 +1,7 @@
 // The upstream port: send one call with the real key, and tell what comes back. Knows nothing of queues and clients.
 
 import type { Answer } from "../base/answer.ts";
+import type { Verdict } from "../base/verdict.ts";
 
 export interface Upstream {
   /**
@@ -33,8 +34,8 @@ export interface Flight {
   onPause(isPaused: boolean): void;
   /** All was said: what the upstream still does has no deadline of the call any more. */
   onConcluded(): void;
-  /** The upstream says that its limit is reached or that it is overloaded. */
-  onLimited(holdMs: number): void;
+  /** What the answer means for the key and the model. Before the promise settles; never when the connection failed. */
+  onVerdict(verdict: Verdict): void;
   /** Nothing more happens upstream. Before it, the call counts there. */
   onEnd(how: "ended" | "aborted"): void;
 }

@@ -5,7 +5,7 @@ import { judgeError, readErrorBody, readRetryAfter } from "./verdict.ts";
 const wallNow = Date.parse("2026-11-23T12:00:00Z");
 
 function judge(status: number, code: string | null, message = "", retryAfterMs: number | null = null) {
-  return judgeError({ status, code, message, retryAfterMs }, wallNow);
+  return judgeError({ status, code, message, retryAfterMs }, wallNow).refusal;
 }
 
 describe("judgeError()", () => {
@@ -41,6 +41,38 @@ describe("judgeError()", () => {
       assert.deepEqual([refusal.reason, refusal.status, refusal.shouldRetry], [reason, ourStatus, shouldRetry]);
     });
   }
+
+  // [what GLM said, what it means for the key]
+  const verdicts: [status: number, code: string | null, kind: string][] = [
+    [200, "1302", "over_limit"],
+    [429, null, "over_limit"],
+    [429, "1303", "too_fast"],
+    [529, "1305", "overloaded"],
+    [429, "1312", "overloaded"],
+    [429, "1308", "quota"],
+    [429, "1113", "quota"],
+    [401, null, "account"],
+    [429, "1121", "account"],
+    [429, "1311", "model_barred"],
+    [429, "1313", "restricted"],
+    [500, "1234", "failed"],
+    [502, null, "failed"],
+    [400, "1301", "good"],
+    [404, null, "good"],
+  ];
+  for (const [status, code, kind] of verdicts) {
+    it(`takes ${status} with code ${code} as ${kind}`, () => {
+      const error = { status, code, message: "", retryAfterMs: null };
+      const { verdict } = judgeError(error, wallNow);
+      assert.deepEqual([verdict.kind, verdict.code], [kind, code]);
+    });
+  }
+
+  it("ends a day's quota at midnight in Beijing", () => {
+    // 12:00 UTC is 20:00 there.
+    const error = { status: 429, code: "1304", message: "", retryAfterMs: null };
+    assert.equal(judgeError(error, wallNow).verdict.waitMs, 4 * 3_600_000);
+  });
 
   it("passes the upstream's own code and words on when the request was at fault", () => {
     const refusal = judge(400, "1214", "messages must not be empty");

@@ -2,6 +2,7 @@
 // 429 alone has fifteen meanings, and errors come as 200 and 529 too. Source: docs.bigmodel.cn, api-code and FAQ.
 
 import { Refusal, type RefusalReason } from "../base/refusal.ts";
+import type { Verdict, VerdictKind } from "../base/verdict.ts";
 
 export interface UpstreamError {
   /** HTTP status it came with. */
@@ -13,70 +14,76 @@ export interface UpstreamError {
   readonly retryAfterMs: number | null;
 }
 
-/** Default pause before the next start after "you are over your limit" and after "we are overloaded". */
-const limitedHoldMs = 1_500;
-const busyHoldMs = 2_000;
+const dayMs = 24 * 3_600_000;
+const beijingOffsetMs = 8 * 3_600_000;
 const messageCharactersMax = 1_000;
 
-const reasonByCode = new Map<string, RefusalReason>([
-  ...pairs("upstream_account", ["401", "1000", "1001", "1002", "1003", "1004", "1005", "1100", "1110", "1111"]),
-  ...pairs("upstream_account", ["1112", "1120", "1121", "1309", "1311", "1313", "1314", "1315"]),
-  ...pairs("upstream_quota", ["1113", "1304", "1308", "1310", "1316", "1317", "1318", "1319", "1320", "1321"]),
-  ...pairs("upstream_rate_limited", ["1302", "1303"]),
-  ...pairs("upstream_busy", ["1305", "1312"]),
-  ...pairs("upstream_failed", ["-1", "500", "1200", "1230", "1234"]),
-  ...pairs("upstream_rejected", ["1210", "1211", "1212", "1213", "1214", "1215", "1220", "1221", "1222", "1231"]),
-  ...pairs("upstream_rejected", ["1261", "1300", "1301"]),
-]);
-
-function pairs(reason: RefusalReason, codes: readonly string[]): [string, RefusalReason][] {
-  return codes.map((code) => [code, reason]);
+/** What a code means for the call, and for the key that it was sent with. */
+interface Meaning {
+  readonly reason: RefusalReason;
+  readonly kind: VerdictKind;
 }
 
-/** The refusal that stands for an upstream error. `wallNowMs` is for reset times in messages. */
-export function judgeError(error: UpstreamError, wallNowMs: number): Refusal {
-  const { status, code, message } = error;
-  const reason = (code === null ? undefined : reasonByCode.get(code)) ?? reasonByStatus(status, code);
-  const facts = code === null ? {} : { upstreamCode: code };
+const meanings = new Map<string, Meaning>([
+  ...codes("upstream_account", "account", ["401", "1000", "1001", "1002", "1003", "1004", "1005", "1110", "1111"]),
+  ...codes("upstream_account", "account", ["1112", "1121", "1309", "1314", "1315"]),
+  ...codes("upstream_account", "model_barred", ["1311"]),
+  ...codes("upstream_account", "restricted", ["1313"]),
+  ...codes("upstream_account", "failed", ["1100", "1120"]),
+  ...codes("upstream_quota", "quota", ["1113", "1304", "1308", "1310", "1316", "1317", "1318", "1319", "1320", "1321"]),
+  ...codes("upstream_rate_limited", "over_limit", ["1302"]),
+  ...codes("upstream_rate_limited", "too_fast", ["1303"]),
+  ...codes("upstream_busy", "overloaded", ["1305", "1312"]),
+  ...codes("upstream_failed", "failed", ["-1", "500", "1200", "1230", "1234"]),
+  ...codes("upstream_rejected", "good", ["1210", "1211", "1212", "1213", "1214", "1215", "1220", "1221", "1222"]),
+  ...codes("upstream_rejected", "good", ["1231", "1261", "1300", "1301"]),
+]);
+
+function codes(reason: RefusalReason, kind: VerdictKind, list: readonly string[]): [string, Meaning][] {
+  return list.map((code) => [code, { reason, kind }]);
+}
+
+/** What an upstream error means, for the call as a refusal and for the limits as a verdict. */
+export function judgeError(error: UpstreamError, wallNowMs: number): { refusal: Refusal; verdict: Verdict } {
+  const { status, code } = error;
+  const { reason, kind } = (code === null ? undefined : meanings.get(code)) ?? meaningOfStatus(status, code);
+  const waitMs = kind === "quota" ? findQuotaWaitMs(error, wallNowMs) : error.retryAfterMs;
+  return { refusal: toRefusal(reason, error, waitMs), verdict: { kind, code, waitMs } };
+}
+
+function toRefusal(reason: RefusalReason, { status, code, message }: UpstreamError, waitMs: number | null): Refusal {
+  const facts = { ...(code !== null && { upstreamCode: code }), ...(waitMs !== null && { retryAfterMs: waitMs }) };
   const evidence = `upstream said ${status}${code === null ? "" : ` ${code}`}: ${message}`;
-  switch (reason) {
-    case "upstream_rejected":
-      return new Refusal(
-        reason,
-        {
-          ...facts,
-          upstreamStatus: isClientStatus(status) ? status : 400,
-          ...(message && { upstreamMessage: message }),
-        },
-        evidence,
-      );
-    case "upstream_rate_limited":
-      return new Refusal(reason, { ...facts, retryAfterMs: error.retryAfterMs ?? limitedHoldMs }, evidence);
-    case "upstream_busy":
-      return new Refusal(reason, { ...facts, retryAfterMs: error.retryAfterMs ?? busyHoldMs }, evidence);
-    case "upstream_quota": {
-      const retryAfterMs = error.retryAfterMs ?? findResetMs(message, wallNowMs);
-      return new Refusal(reason, retryAfterMs === null ? facts : { ...facts, retryAfterMs }, evidence);
-    }
-    default:
-      return new Refusal(reason, facts, evidence);
-  }
+  if (reason !== "upstream_rejected") return new Refusal(reason, facts, evidence);
+  const upstreamStatus = isClientStatus(status) ? status : 400;
+  return new Refusal(reason, { ...facts, upstreamStatus, ...(message && { upstreamMessage: message }) }, evidence);
 }
 
 /** For codes that are not known, and for none at all. */
-function reasonByStatus(status: number, code: string | null): RefusalReason {
-  if (status === 401 || status === 403) return "upstream_account";
-  if (status === 429) return "upstream_rate_limited";
-  if (status === 503 || status === 529) return "upstream_busy";
-  if (status === 404 && code === null) return "upstream_rejected";
-  if (isClientStatus(status)) return "upstream_rejected";
-  if (status >= 500) return "upstream_failed";
-  return code === null ? "upstream_unexpected" : "upstream_failed";
+function meaningOfStatus(status: number, code: string | null): Meaning {
+  if (status === 401) return { reason: "upstream_account", kind: "account" };
+  if (status === 403) return { reason: "upstream_account", kind: "model_barred" };
+  if (status === 429) return { reason: "upstream_rate_limited", kind: "over_limit" };
+  if (status === 503 || status === 529) return { reason: "upstream_busy", kind: "overloaded" };
+  if (isClientStatus(status)) return { reason: "upstream_rejected", kind: "good" };
+  if (status >= 500 || code !== null) return { reason: "upstream_failed", kind: "failed" };
+  return { reason: "upstream_unexpected", kind: "good" };
 }
 
 /** Client errors that may be passed on: never those by which our own credentials are meant. */
 function isClientStatus(status: number): boolean {
   return status >= 400 && status < 500 && ![401, 403, 407, 408, 429].includes(status);
+}
+
+/** Until the quota is there again; null: unknown. */
+function findQuotaWaitMs({ code, message, retryAfterMs }: UpstreamError, wallNowMs: number): number | null {
+  if (retryAfterMs !== null) return retryAfterMs;
+  return code === "1304" ? untilMidnightMs(wallNowMs) : findResetMs(message, wallNowMs);
+}
+
+/** GLM's days begin in Beijing. */
+function untilMidnightMs(wallNowMs: number): number {
+  return dayMs - ((wallNowMs + beijingOffsetMs) % dayMs);
 }
 
 /** Milliseconds until the reset time that quota messages name, in Beijing's time. Null without one. */

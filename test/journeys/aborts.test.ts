@@ -18,8 +18,8 @@ before(async () => {
 });
 
 afterEach(async () => {
-  await until("every ticket is back", () => gateway.app.snapshot().running.length === 0);
-  await until("nobody waits", () => gateway.app.snapshot().waiting.length === 0);
+  await until("every ticket is back", () => gateway.app.snapshot().running === 0);
+  await until("nobody waits", () => gateway.app.snapshot().waiting === 0);
   await until("the upstream sees no call", () => gateway.simulator.report().inFlight === 0);
   const { status } = await send(`${gateway.url}/chat/completions`, { token, body: chat() });
   assert.equal(status, 200, "the next call is served");
@@ -59,10 +59,10 @@ for (const [way, leave] of Object.entries(ways)) {
       const running = await open(chat("[frames=500] [delay=5]", { stream: true }));
       await until("the first runs", () => gateway.simulator.report().inFlight === 1);
       const waiting = await open(chat("never sent"));
-      await until("the second waits", () => gateway.app.snapshot().waiting.length === 1);
+      await until("the second waits", () => gateway.app.snapshot().waiting === 1);
       const leftAt = performance.now();
       leave(waiting);
-      await until("it is gone from the queue", () => gateway.app.snapshot().waiting.length === 0);
+      await until("it is gone from the queue", () => gateway.app.snapshot().waiting === 0);
       assert.ok(performance.now() - leftAt < 100);
       leave(running);
       await until(
@@ -116,7 +116,7 @@ async function checkUpstreamClosed(leave: () => void): Promise<void> {
   await until("the upstream saw it close", () => gateway.simulator.report().aborts.length === 1);
   const closedAfterMs = performance.now() - leftAt;
   assert.ok(closedAfterMs < 100, `closed after ${closedAfterMs.toFixed(0)} ms`);
-  await until("the call is recorded", () => gateway.app.snapshot().running.length === 0);
+  await until("the call is recorded", () => gateway.app.snapshot().running === 0);
 }
 
 describe("a client that reads slowly", () => {
@@ -128,7 +128,7 @@ describe("a client that reads slowly", () => {
       "the upstream is done",
       () => gateway.simulator.report().callCount === 1 && gateway.simulator.report().inFlight === 0,
     );
-    await until("its place is free", () => gateway.app.snapshot().running.length === 0, 900);
+    await until("its place is free", () => gateway.app.snapshot().running === 0, 900);
     read(client);
     client.resume();
     await until("all of it has come", () => client.received.includes("data: [DONE]"));
@@ -155,7 +155,7 @@ describe("a client that reads slowly", () => {
       received += chunk.length;
     });
     client.resume();
-    await until("all of it has come", () => received > bytes && gateway.app.snapshot().running.length === 0, 20_000);
+    await until("all of it has come", () => received > bytes && gateway.app.snapshot().running === 0, 20_000);
     client.destroy();
   });
 
@@ -176,7 +176,7 @@ describe("a client that reads slowly", () => {
     client.pause();
     await until("some bytes have come", () => gateway.simulator.report().bytesWritten > 1024 * 1024);
     client.resetAndDestroy();
-    await until("the call has ended", () => gateway.app.snapshot().running.length === 0, 500);
+    await until("the call has ended", () => gateway.app.snapshot().running === 0, 500);
   });
 
   it("of a whole answer does not hold the upstream either", async () => {
@@ -185,7 +185,7 @@ describe("a client that reads slowly", () => {
     client.pause();
     await until("the upstream's place is free", () => {
       const { callCount, inFlight } = gateway.simulator.report();
-      return callCount === 1 && inFlight === 0 && gateway.app.snapshot().running.length === 0;
+      return callCount === 1 && inFlight === 0 && gateway.app.snapshot().running === 0;
     });
     await until("it is cut after the stall time", () => lastRecord()?.reason === "client_stalled", 8_000);
     client.destroy();

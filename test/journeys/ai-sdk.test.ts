@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, generateText, jsonSchema, RetryError, stepCountIs, streamText, tool } from "ai";
-import { startGateway, type TestGateway, until } from "../support/gateway.ts";
+import { startGateway, type TestGateway, until, withLimits } from "../support/gateway.ts";
 
 let gateway: TestGateway;
 let token: string;
@@ -15,7 +15,7 @@ before(async () => {
 });
 
 afterEach(async () => {
-  await until("every ticket is back", () => gateway.app.snapshot().running.length === 0);
+  await until("every ticket is back", () => gateway.app.snapshot().running === 0);
   await until("the upstream sees no call", () => gateway.simulator.report().inFlight === 0);
   gateway.simulator.reset();
 });
@@ -166,7 +166,7 @@ describe("streamText of the AI SDK", () => {
     });
     for await (const _ of textStream) controller.abort();
     await until("the upstream saw it close", () => gateway.simulator.report().abortCount === 1);
-    await until("its ticket is back", () => gateway.app.snapshot().running.length === 0);
+    await until("its ticket is back", () => gateway.app.snapshot().running === 0);
   });
 
   for (const fault of ["cutMidStream", "errorFrame"] as const) {
@@ -205,7 +205,7 @@ describe("streamText of the AI SDK", () => {
 describe("the AI SDK in the queue", () => {
   it("comes back after the time it is told when the queue is full, and is served", async () => {
     const limits = { concurrencyMax: 1, startsPerSecond: 2, queueCapacity: 0, abortLingerMs: 20 };
-    gateway.app.apply({ ...gateway.settings, rateLimit: { ...gateway.settings.rateLimit, ...limits } });
+    gateway.app.apply({ ...gateway.settings, rateLimit: withLimits(gateway.settings.rateLimit, limits) });
     const controller = new AbortController();
     const first = generateText({
       model: openModel(),

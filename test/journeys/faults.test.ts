@@ -16,7 +16,7 @@ before(async () => {
 });
 
 afterEach(async () => {
-  await until("every ticket is back", () => gateway.app.snapshot().running.length === 0);
+  await until("every ticket is back", () => gateway.app.snapshot().running === 0);
   await until("the upstream sees no call in flight", () => gateway.simulator.report().inFlight === 0);
   gateway.simulator.reset();
 });

@@ -15,7 +15,7 @@ before(async () => {
 });
 
 after(async () => {
-  await until("nothing runs", () => gateway.app.snapshot().running.length === 0);
+  await until("nothing runs", () => gateway.app.snapshot().running === 0);
   await gateway.stop();
 });
 

@@ -84,8 +84,8 @@ async function catchError(promise: Promise<unknown>): Promise<APIError> {
 }
 
 async function checkAllIsFree({ app, simulator }: TestGateway): Promise<void> {
-  await until("every ticket is back", () => app.snapshot().running.length === 0);
-  await until("nobody waits", () => app.snapshot().waiting.length === 0);
+  await until("every ticket is back", () => app.snapshot().running === 0);
+  await until("nobody waits", () => app.snapshot().waiting === 0);
   await until("the upstream sees no call", () => simulator.report().inFlight === 0);
 }
 
@@ -221,7 +221,7 @@ describe("the openai client", () => {
           break;
         }
         await until("the upstream saw it close", () => gateway.simulator.report().abortCount === 1);
-        await until("its ticket is back", () => gateway.app.snapshot().running.length === 0);
+        await until("its ticket is back", () => gateway.app.snapshot().running === 0);
         await until("it is recorded", () => gateway.callLines().at(-1)?.outcome === "cancelled");
       });
     }
@@ -394,7 +394,7 @@ describe("the openai client in the queue", () => {
     assert.deepEqual([error.status, error.code], [408, "queue_timeout"]);
     assert.ok(waitedMs >= 990 && waitedMs < 1_600, `gave up after ${waitedMs.toFixed(0)} ms`);
     assert.equal(attempts.length, 1);
-    assert.equal(gateway.app.snapshot().waiting.length, 0);
+    assert.equal(gateway.app.snapshot().waiting, 0);
     first.leave();
     await first.ended;
   });
@@ -405,7 +405,7 @@ describe("the openai client in the queue", () => {
     const { openai } = createClient(gateway, token, { timeout: 200 });
     const error = await catchError(openai.chat.completions.create(whole("is in a hurry"), { maxRetries: 0 }));
     assert.ok(error instanceof APIConnectionTimeoutError);
-    await until("it is gone", () => gateway.app.snapshot().waiting.length === 0);
+    await until("it is gone", () => gateway.app.snapshot().waiting === 0);
     await until("it is recorded", () => gateway.callLines().at(-1)?.outcome === "cancelled");
     assert.equal(gateway.simulator.report().callCount, 1);
     first.leave();
@@ -418,10 +418,10 @@ describe("the openai client in the queue", () => {
     const { openai } = createClient(gateway, token);
     const controller = new AbortController();
     const call = openai.chat.completions.create(whole("leaves"), { signal: controller.signal });
-    await until("it waits", () => gateway.app.snapshot().waiting.length === 1);
+    await until("it waits", () => gateway.app.snapshot().waiting === 1);
     controller.abort();
     await catchError(call);
-    await until("it is gone", () => gateway.app.snapshot().waiting.length === 0);
+    await until("it is gone", () => gateway.app.snapshot().waiting === 0);
     assert.equal(gateway.simulator.report().callCount, 1);
     first.leave();
     await first.ended;

@@ -34,7 +34,7 @@ afterEach(async () => {
   }
   child = null;
   try {
-    await until("every ticket is back", () => gateway.app.snapshot().running.length === 0);
+    await until("every ticket is back", () => gateway.app.snapshot().running === 0);
   } finally {
     await gateway.stop();
   }

@@ -6,7 +6,16 @@ import { after, before, describe, it } from "node:test";
 import { createSecretMaker, loadConfig } from "../../src/config/config.ts";
 import { systemFiles } from "../../src/config/files.ts";
 import type { Settings } from "../../src/config/settings.ts";
-import { chat, type Sent, send, startGateway, type TestGateway, until, upstreamKey } from "../support/gateway.ts";
+import {
+  chat,
+  type Sent,
+  send,
+  startGateway,
+  type TestGateway,
+  until,
+  upstreamKey,
+  withLimits,
+} from "../support/gateway.ts";
 
 const seedFile = new URL("../../src/config/fixtures/seed.toml", import.meta.url).pathname;
 
@@ -32,7 +41,7 @@ describe("the seed's configuration file", () => {
 
   it("serves on 0.0.0.0:8080", () => assert.deepEqual([settings.server.host, settings.server.port], ["0.0.0.0", 8080]));
   it("has a token live 60 seconds", () => assert.equal(settings.auth.tokenTtlSeconds, 60));
-  it("limits to 2 requests a second", () => assert.equal(settings.rateLimit.startsPerSecond, 2));
+  it("limits to 2 requests a second", () => assert.equal(settings.rateLimit.keys[0]?.startsPerSecond, 2));
   it("queues 20 requests", () => assert.equal(settings.rateLimit.queueCapacity, 20));
   it("lets a request wait 5 seconds", () => assert.equal(settings.rateLimit.queueTimeoutMs, 5_000));
   it("gives GLM 20 seconds in all", () => assert.equal(settings.glm.timeouts.totalMs, 20_000));
@@ -84,7 +93,8 @@ describe("chatting", () => {
   let token: string;
   before(async () => {
     gateway = await startSeedGateway({}, {});
-    gateway.app.apply({ ...gateway.settings, rateLimit: { ...gateway.settings.rateLimit, startsPerSecond: 1_000 } });
+    const rateLimit = withLimits(gateway.settings.rateLimit, { startsPerSecond: 1_000 });
+    gateway.app.apply({ ...gateway.settings, rateLimit });
     token = await gateway.logIn();
   });
   after(() => gateway.stop());
@@ -233,7 +243,7 @@ describe("GLM's 20 seconds", () => {
       assert.ok(durationMs >= 400 && durationMs < 900, `${durationMs} ms`);
       assert.equal(headers["x-should-retry"], "false");
       assert.equal(headers["retry-after"], "5");
-      assert.equal(gateway.app.snapshot().running.length, 0);
+      assert.equal(gateway.app.snapshot().running, 0);
     } finally {
       await gateway.stop();
     }

@@ -4,12 +4,17 @@
 import { Agent, type IncomingHttpHeaders, request as openRequest } from "node:http";
 
 import { pino } from "pino";
+import type { AdmissionLimits, GateLimits } from "../../src/admission/scheduler.ts";
 import { type App, createApp } from "../../src/app.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { type Simulator, type SimulatorOptions, startSimulator } from "../../src/simulator/simulator.ts";
 
-type Overrides = { readonly [Section in keyof Settings]?: Partial<Settings[Section]> };
+/** Limits of the one key may stand beside the others. */
+type LimitOverrides = Partial<AdmissionLimits & GateLimits>;
+type Overrides = { readonly [Section in Exclude<keyof Settings, "rateLimit">]?: Partial<Settings[Section]> } & {
+  readonly rateLimit?: LimitOverrides;
+};
 
 export interface TestGateway {
   readonly url: string;
@@ -36,17 +41,20 @@ export const testSettings: Settings = {
     shutdownGraceMs: 2_000,
     writeStallMs: 30_000,
     trustedProxies: [],
+    heartbeatMs: null,
+    heartbeatGraceMs: 2_000,
+    heartbeatStyle: "comment",
+    sendsIetfFields: true,
   },
   auth: {
     jwtSecret: "a-test-secret-of-more-than-32-bytes!",
     tokenTtlSeconds: 60,
     users: [
-      { username: "user1", password: "pass123", role: "user", weight: 1 },
-      { username: "user2", password: "pass456", role: "user", weight: 1 },
+      { username: "user1", password: "pass123", role: "user", weight: 1, class: "default" },
+      { username: "user2", password: "pass456", role: "user", weight: 1, class: "default" },
     ],
   },
   glm: {
-    keyName: "default",
     apiKey: upstreamKey,
     baseUrl: "http://127.0.0.1:1/api/paas/v4",
     timeouts: { totalMs: 20_000, firstByteMs: null, idleMs: null },
@@ -54,15 +62,29 @@ export const testSettings: Settings = {
     aliases: new Map(),
   },
   rateLimit: {
-    startsPerSecond: 1_000,
-    concurrencyMax: null,
+    keys: [{ name: "default", startsPerSecond: 1_000, concurrencyMax: null, tokensPerMinute: null, models: null }],
+    models: [],
+    user: { startsPerSecond: null, concurrencyMax: null, tokensPerMinute: null },
+    userQueueCapacity: null,
     queueCapacity: 20,
     queueTimeoutMs: 5_000,
+    refusesEarly: false,
     sendGuardMs: 20,
     abortLingerMs: 300,
   },
+  metrics: { userLabelsMax: 0 },
   log: { level: "debug" },
 };
+
+export function withLimits(limits: AdmissionLimits, overrides: LimitOverrides = {}): AdmissionLimits {
+  const { startsPerSecond, concurrencyMax, tokensPerMinute, ...others } = overrides;
+  const ofKey = {
+    ...(startsPerSecond !== undefined && { startsPerSecond }),
+    ...(concurrencyMax !== undefined && { concurrencyMax }),
+    ...(tokensPerMinute !== undefined && { tokensPerMinute }),
+  };
+  return { ...limits, keys: limits.keys.map((key) => ({ ...key, ...ofKey })), ...others };
+}
 
 export async function startGateway(
   overrides: Overrides = {},
@@ -73,7 +95,8 @@ export async function startGateway(
     server: { ...testSettings.server, ...overrides.server },
     auth: { ...testSettings.auth, ...overrides.auth },
     glm: { ...testSettings.glm, baseUrl: simulator.baseUrl, ...overrides.glm },
-    rateLimit: { ...testSettings.rateLimit, ...overrides.rateLimit },
+    rateLimit: withLimits(testSettings.rateLimit, overrides.rateLimit),
+    metrics: { ...testSettings.metrics, ...overrides.metrics },
     log: { ...testSettings.log, ...overrides.log },
   };
   const logLines: string[] = [];

@@ -1,0 +1,58 @@
+// Who has the most calls waiting, for their weight: when the queue is full, that user loses its newest call (longest
+// queue drop), so that one who floods can't keep the others out.
+
+import { Heap } from "./heap.ts";
+import type { Backlog, Share } from "./share.ts";
+import type { QueuedWaiter } from "./waiter.ts";
+
+export class Backlogs {
+  readonly #byLength = new Heap<Backlog>(isLonger);
+  #count = 0;
+
+  /** The number of calls that wait for this user has changed. */
+  update(user: Share): void {
+    user.backlog ??= { heapIndex: -1, share: user, since: 0 };
+    const { backlog } = user;
+    if (user.waitingCount === 0) this.#byLength.remove(backlog);
+    else if (backlog.heapIndex >= 0) this.#byLength.update(backlog);
+    else {
+      backlog.since = ++this.#count;
+      this.#byLength.push(backlog);
+    }
+  }
+
+  /** Whose call must go for the newcomer, which counts as waiting already. Null: the newcomer itself. */
+  findVictim(newcomer: QueuedWaiter): QueuedWaiter | null {
+    const longest = this.#byLength.first?.share;
+    const own = newcomer.session.parent as Share;
+    // Who would have less than the newcomer then may keep it: that would only turn things around.
+    if (!longest || longest === own || lengthWithoutNewest(longest) < own.waitingCount / weightOf(own)) return null;
+    return newestOf(longest);
+  }
+}
+
+/** By what would be left: one call of a user of little weight is not a long backlog. Among equals, who came last. */
+function isLonger(a: Backlog, b: Backlog): boolean {
+  const [aLength, bLength] = [lengthWithoutNewest(a.share), lengthWithoutNewest(b.share)];
+  return aLength === bLength ? a.since > b.since : aLength > bLength;
+}
+
+function lengthWithoutNewest(user: Share): number {
+  return (user.waitingCount - 1) / weightOf(user);
+}
+
+/** The class's weight included. */
+function weightOf(user: Share): number {
+  return user.weight * (user.parent?.weight ?? 1);
+}
+
+function newestOf(user: Share): QueuedWaiter | null {
+  let newest: QueuedWaiter | null = null;
+  for (const session of user.children.values()) {
+    for (const position of session.positions) {
+      const last = position.newest() as QueuedWaiter | null;
+      if (last && (!newest || last.sequence > newest.sequence)) newest = last;
+    }
+  }
+  return newest;
+}

@@ -1,0 +1,179 @@
+// What a call costs, in lane-milliseconds of whichever resource of the upstream is scarcest: a start, a place among
+// the calls at once, tokens. Guessed at the grant from what the same user's calls of that model took, put right by what
+// is seen while the answer comes and by `usage` at its end.
+
+import type { Usage } from "../base/answer.ts";
+import type { Grant, OfferedCall } from "./core.ts";
+import { Quantile } from "./quantile.ts";
+
+/** What calls of one kind took, as moving means. */
+interface Means {
+  slotMs: number;
+  tokens: number;
+  outputTokens: number;
+}
+
+interface ModelStatistics extends Means {
+  count: number;
+  inputBytesPerToken: number;
+  outputBytesPerToken: number;
+  readonly firstByteMs: Quantile;
+  readonly slotMedianMs: Quantile;
+}
+
+/** Of what the upstream bears, all keys together; Infinity: no bound. */
+export interface Capacity {
+  ratePerMs(model: string): number;
+  concurrencyOf(model: string): number;
+  tokensPerMs(model: string): number;
+}
+
+/** Share of the newest call in a moving mean. */
+const meanShare = 0.2;
+const modelsMax = 256;
+const userMeansMax = 20_000;
+/** Before anything was seen: JSON with English or Chinese text, and one frame a token or two. */
+const inputBytesPerTokenDefault = 3.5;
+const outputBytesPerTokenDefault = 120;
+const outputTokensDefault = 512;
+/** A client that says at most so many tokens gets them all reserved: never over the limit, little idle. */
+const reservedTokensMax = 4_096;
+
+export class Costs {
+  readonly #capacity: Capacity;
+  readonly #models = new Map<string, ModelStatistics>();
+  readonly #users = new Map<string, Means>();
+  /** Of all calls, in lane-milliseconds; the scale of the deadline window and of estimates. */
+  meanMs = 0;
+
+  constructor(capacity: Capacity) {
+    this.#capacity = capacity;
+  }
+
+  /** Lane-milliseconds of a call that held a place for `slotMs` and used so many tokens. */
+  price(model: string, slotMs: number, tokens: number): number {
+    const start = 1 / this.#capacity.ratePerMs(model);
+    const slot = slotMs / this.#capacity.concurrencyOf(model);
+    const used = tokens / this.#capacity.tokensPerMs(model);
+    // Without any bound a start still counts, or whoever asks most would be served most.
+    return Math.max(start, slot, used) || 1;
+  }
+
+  estimateMs({ userId, model }: OfferedCall): number {
+    const means = this.#users.get(toKey(userId, model)) ?? this.#models.get(model);
+    return means ? this.price(model, means.slotMs, means.tokens) : this.price(model, 0, 0);
+  }
+
+  /** Tokens to take from the limit before the call is sent; debt: a guess that is put right at the end. */
+  reserve(call: OfferedCall): { tokens: number; isDebt: boolean } {
+    const statistics = this.#models.get(call.model);
+    const input = call.inputBytes / (statistics?.inputBytesPerToken ?? inputBytesPerTokenDefault);
+    if (call.outputTokensMax !== null && call.outputTokensMax <= reservedTokensMax) {
+      return { tokens: Math.ceil(input + call.outputTokensMax), isDebt: false };
+    }
+    const means = this.#users.get(toKey(call.userId, call.model)) ?? statistics;
+    const output = Math.min(
+      means?.outputTokens ?? outputTokensDefault,
+      call.outputTokensMax ?? Number.POSITIVE_INFINITY,
+    );
+    return { tokens: Math.ceil(input + output), isDebt: true };
+  }
+
+  /** Tokens that a call has used so far, by what it sent and what came. */
+  guessTokens({ model, inputBytes }: OfferedCall, outputBytes: number): number {
+    const statistics = this.#models.get(model);
+    const input = inputBytes / (statistics?.inputBytesPerToken ?? inputBytesPerTokenDefault);
+    return input + outputBytes / (statistics?.outputBytesPerToken ?? outputBytesPerTokenDefault);
+  }
+
+  /** Typical time in flight, 0 while nothing is known. */
+  slotMsOf(model: string): number {
+    return this.#models.get(model)?.slotMs ?? 0;
+  }
+
+  slotMedianMsOf(model: string): number {
+    const median = this.#models.get(model)?.slotMedianMs;
+    return median?.isKnown ? median.value : 0;
+  }
+
+  /** Half of the calls take so long to their first byte, 0 while nothing is known. */
+  firstByteMsOf(model: string): number {
+    const median = this.#models.get(model)?.firstByteMs;
+    return median?.isKnown ? median.value : 0;
+  }
+
+  meanTokensOf(model: string): number {
+    return this.#models.get(model)?.tokens ?? 0;
+  }
+
+  noteFirstByte(model: string, ms: number): void {
+    this.#models.get(model)?.firstByteMs.add(ms);
+  }
+
+  /** A call has ended well. `usage` is null when the upstream did not say. */
+  learn(grant: Grant, slotMs: number, outputBytes: number, usage: Usage | null): void {
+    const { userId, model, inputBytes } = grant.call;
+    const statistics = this.#statisticsOf(model);
+    const tokens = usage ? usage.promptTokens + usage.completionTokens : this.guessTokens(grant.call, outputBytes);
+    const outputTokens = usage?.completionTokens ?? outputBytes / statistics.outputBytesPerToken;
+    const seen = { slotMs, tokens, outputTokens };
+    statistics.slotMedianMs.add(slotMs);
+    moveMeans(statistics, seen, statistics.count++ === 0);
+    if (usage && usage.promptTokens > 0 && inputBytes > 0) {
+      const ratio = clamp(inputBytes / usage.promptTokens, 0.5, 50);
+      statistics.inputBytesPerToken += (ratio - statistics.inputBytesPerToken) * meanShare;
+    }
+    if (usage && usage.completionTokens > 0 && outputBytes > 0) {
+      const ratio = clamp(outputBytes / usage.completionTokens, 1, 5_000);
+      statistics.outputBytesPerToken += (ratio - statistics.outputBytesPerToken) * meanShare;
+    }
+    this.#learnOfUser(toKey(userId, model), seen);
+    const cost = this.price(model, slotMs, tokens);
+    this.meanMs += (cost - this.meanMs) * (this.meanMs === 0 ? 1 : meanShare);
+  }
+
+  #learnOfUser(key: string, seen: Means): void {
+    const known = this.#users.get(key);
+    if (known) {
+      moveMeans(known, seen, false);
+      return;
+    }
+    // The oldest makes room: insertion order is age.
+    if (this.#users.size >= userMeansMax) this.#users.delete(this.#users.keys().next().value as string);
+    this.#users.set(key, { ...seen });
+  }
+
+  #statisticsOf(model: string): ModelStatistics {
+    let statistics = this.#models.get(model);
+    if (!statistics) {
+      if (this.#models.size >= modelsMax) this.#models.delete(this.#models.keys().next().value as string);
+      statistics = {
+        count: 0,
+        slotMs: 0,
+        tokens: 0,
+        outputTokens: 0,
+        inputBytesPerToken: inputBytesPerTokenDefault,
+        outputBytesPerToken: outputBytesPerTokenDefault,
+        firstByteMs: new Quantile(0.5, 1),
+        slotMedianMs: new Quantile(0.5, 1),
+      };
+      this.#models.set(model, statistics);
+    }
+    return statistics;
+  }
+}
+
+function moveMeans(means: Means, seen: Means, isFirst: boolean): void {
+  const share = isFirst ? 1 : meanShare;
+  means.slotMs += (seen.slotMs - means.slotMs) * share;
+  means.tokens += (seen.tokens - means.tokens) * share;
+  means.outputTokens += (seen.outputTokens - means.outputTokens) * share;
+}
+
+function toKey(userId: string, model: string): string {
+  return `${model} ${userId}`;
+}
+
+function clamp(value: number, min: number, max: number): number {
+  return Math.min(max, Math.max(min, value));
+}

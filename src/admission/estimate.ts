@@ -1,0 +1,110 @@
+// When a call will start, as far as that can be foreseen from what runs and waits now. Exact while every call takes as
+// long as the last ones and nobody else comes; calls of those who have had less come first, so it is a lower bound.
+
+import type { Costs } from "./costs.ts";
+import type { Gates } from "./gates.ts";
+import type { KeyPool } from "./key-pool.ts";
+import type { RunningGrant } from "./waiter.ts";
+
+/** Beyond so many places at once, their ends are taken as evenly spread. */
+const slotsMax = 256;
+/** What a refused client is told: not sooner (nothing will have changed), spread (or all come back in step). */
+const retryMsMin = 1_000;
+const timedOutRetryMsMin = 2_000;
+const retryJitterShare = 0.2;
+
+export class Estimator {
+  readonly #pool: KeyPool;
+  readonly #costs: Costs;
+  readonly #running: ReadonlySet<RunningGrant>;
+
+  constructor(pool: KeyPool, costs: Costs, running: ReadonlySet<RunningGrant>) {
+    this.#pool = pool;
+    this.#costs = costs;
+    this.#running = running;
+  }
+
+  /** Milliseconds until the start of a call of the model that has `ahead` others before it. */
+  waitMs(model: string, tokens: number, ahead: number, now: number): number {
+    return Math.max(
+      0,
+      this.#byRateMs(model, ahead, now),
+      this.#bySlotMs(model, ahead, now),
+      this.#byTokensMs(model, tokens, ahead, now),
+    );
+  }
+
+  /** The same for the limits of one user alone, with `ahead` of its own calls before it. */
+  userWaitMs(gates: Gates, model: string, ahead: number, now: number): number {
+    const byRateMs = gates.window ? gates.window.freeAfter(ahead, now) - now : 0;
+    const beyond = ahead + 1 + gates.inFlight - gates.concurrencyMax;
+    const bySlotMs = beyond > 0 ? (beyond / gates.concurrencyMax) * this.#costs.slotMsOf(model) : 0;
+    return Math.max(byRateMs, bySlotMs);
+  }
+
+  /** Each key takes its part of those ahead, by its rate. */
+  #byRateMs(model: string, ahead: number, now: number): number {
+    const { keys } = this.#pool;
+    const total = keys.length === 1 ? 0 : this.#pool.ratePerMs(model);
+    let least = Number.POSITIVE_INFINITY;
+    for (const key of keys) {
+      if (!key.serves(model)) continue;
+      const part =
+        keys.length === 1 ? ahead : Math.floor((ahead * key.gates.rate) / key.pace.slowdown / 1_000 / total || 0);
+      const keyModel = key.models.get(model);
+      const windows = [key.gates.window, keyModel?.gates.window];
+      let at = Math.max(now, key.gates.blockedUntil, key.health.blockedUntil, keyModel?.health.blockedUntil ?? 0);
+      for (const window of windows) if (window) at = Math.max(at, window.freeAfter(part, now));
+      least = Math.min(least, at);
+    }
+    return least - now;
+  }
+
+  /** Places become free as running calls end, then once for each call that takes one. */
+  #bySlotMs(model: string, ahead: number, now: number): number {
+    const slots = this.#pool.concurrencyOf(model);
+    if (slots === Number.POSITIVE_INFINITY) return 0;
+    const meanMs = this.#costs.slotMsOf(model);
+    const inFlight = this.#pool.keys.reduce((sum, key) => sum + key.gates.inFlight, 0);
+    if (slots > slotsMax) return (Math.max(0, ahead + 1 + inFlight - slots) / slots) * meanMs;
+    const endsInMs: number[] = [];
+    for (const { grantedAt, sentAt } of this.#running) {
+      const elapsedMs = now - (sentAt ?? grantedAt);
+      // What has run for longer than usual will run on: as long as it has run is the best guess.
+      endsInMs.push(elapsedMs <= meanMs ? meanMs - elapsedMs : elapsedMs);
+    }
+    while (endsInMs.length < slots) endsInMs.push(0);
+    endsInMs.sort((a, b) => a - b);
+    // More may run than the limit allows, after it was lowered: the first to end leave nothing free.
+    const surplus = endsInMs.length - slots;
+    const rounds = Math.floor(ahead / slots);
+    return (endsInMs[surplus + (ahead % slots)] as number) + rounds * meanMs;
+  }
+
+  #byTokensMs(model: string, tokens: number, ahead: number, now: number): number {
+    const perMs = this.#pool.tokensPerMs(model);
+    if (perMs === Number.POSITIVE_INFINITY) return 0;
+    let least = Number.POSITIVE_INFINITY;
+    for (const key of this.#pool.keys) {
+      const freeAt = key.gates.tokens?.freeAt(now, tokens) ?? now;
+      least = Math.min(least, freeAt === Number.POSITIVE_INFINITY ? now : freeAt);
+    }
+    return least - now + (ahead * this.#costs.meanTokensOf(model)) / perMs;
+  }
+}
+
+/** What is known when a client is refused. All in milliseconds. */
+export interface RetryFacts {
+  /** The wait that it would have now, and how long it may wait. */
+  readonly waitMs: number;
+  readonly mayWaitMs: number;
+  /** Until there is a place in the queue. */
+  readonly placeMs: number;
+  readonly hasWaited: boolean;
+}
+
+/** When it should come back: to a place, and late enough that half the time it may wait will do. */
+export function adviseRetryMs({ waitMs, mayWaitMs, placeMs, hasWaited }: RetryFacts, random: number): number {
+  const leastMs = Math.max(placeMs, hasWaited ? timedOutRetryMsMin : retryMsMin);
+  return Math.ceil(Math.max(leastMs, waitMs - mayWaitMs / 2) * (1 + retryJitterShare * random));
+}

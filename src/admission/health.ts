@@ -1,0 +1,84 @@
+// Whether the upstream serves a key, or a model on it, at all just now. After a pause that was not about our limits,
+// one call at a time finds out whether it is over.
+//
+//   healthy ── pause ──▶ paused ── time ──▶ healthy
+//      │ ▲
+//      │ └──────────────── good answer ───────────────┐
+//      └── trip ──▶ blocked ── time ──▶ probing: one call at a time ── trip ──▶ blocked, for longer
+
+import type { RefusalReason } from "../base/refusal.ts";
+
+export class Health {
+  blockedUntil = Number.NEGATIVE_INFINITY;
+  /** The upstream's business code or word, while it is blocked or probed. */
+  because: string | null = null;
+  /** What calls that can't outlive the block are refused with; null: they wait, and time out. */
+  refusal: RefusalReason | null = null;
+  /** Trips since the last good answer. */
+  tripCount = 0;
+  #isProbing = false;
+  #trippedAt = Number.NEGATIVE_INFINITY;
+  /** The call that finds out. */
+  #probe: object | null = null;
+
+  /** Nothing starts until then; afterwards all is as before. */
+  pause(until: number, because: string): void {
+    if (until <= this.blockedUntil) return;
+    this.blockedUntil = until;
+    if (this.refusal === null) this.because = because;
+  }
+
+  /** Nothing starts until then; afterwards it is probed. */
+  trip(until: number, because: string, refusal: RefusalReason | null, now: number): void {
+    this.blockedUntil = Math.max(until, this.refusal === refusal ? this.blockedUntil : until);
+    this.because = because;
+    this.refusal = refusal;
+    this.tripCount++;
+    this.#isProbing = true;
+    this.#trippedAt = now;
+    this.#probe = null;
+  }
+
+  /** True for a call that was sent before the block: others of its kind have said the same already. */
+  isOldNews(sentAt: number): boolean {
+    return this.#isProbing && sentAt <= this.#trippedAt;
+  }
+
+  /** A call sent at `sentAt` went well. True: that ends a block. */
+  recover(sentAt: number): boolean {
+    if (!this.#isProbing || sentAt <= this.#trippedAt) return false;
+    this.reset();
+    return true;
+  }
+
+  reset(): void {
+    this.blockedUntil = Number.NEGATIVE_INFINITY;
+    this.because = null;
+    this.refusal = null;
+    this.tripCount = 0;
+    this.#isProbing = false;
+    this.#probe = null;
+  }
+
+  openAt(now: number): number {
+    if (this.blockedUntil > now) return this.blockedUntil;
+    return this.#isProbing && this.#probe !== null ? Number.POSITIVE_INFINITY : now;
+  }
+
+  get isHealthy(): boolean {
+    return !this.#isProbing && this.because === null;
+  }
+
+  isBlocked(now: number): boolean {
+    return this.blockedUntil > now;
+  }
+
+  start(call: object): void {
+    if (this.#isProbing) this.#probe = call;
+    else this.because = null;
+  }
+
+  end(call: object): void {
+    if (this.#probe === call) this.#probe = null;
+  }
+}

@@ -1,0 +1,218 @@
+// The calls that wait in one lane, in fair order: for each level of shares a heap by virtual time, at the bottom a
+// list in order of arrival. A user that calls in two lanes waits in both with the same share.
+//
+//   root ▷ class ▷ user ▷ session ▷ waiter, waiter, …          each ▷ is a heap: least virtual time, then arrival
+
+import { Heap } from "./heap.ts";
+import type { Share, SharePosition } from "./share.ts";
+import { type ListNode, WaitList } from "./wait-list.ts";
+
+/** What the order is made of. */
+export interface QueuedCall {
+  /** A lower one came earlier. */
+  readonly sequence: number;
+  readonly deadlineAt: number;
+}
+
+/** Users looked at for the earliest deadline. */
+const leadersMax = 8;
+
+interface Ordered {
+  readonly share: Share;
+  readonly headSequence: number;
+}
+
+class Position<Call extends QueuedCall> implements SharePosition {
+  heapIndex = -1;
+  readonly share: Share;
+  readonly lane: LaneQueue<Call>;
+  readonly parent: Position<Call> | null;
+  /** Children that have a call to start; null for a session. */
+  readonly ready: Heap<Position<Call>> | null;
+  /** Calls of a session; null above. */
+  readonly calls: WaitList<Call> | null;
+  readonly children = new Set<Position<Call>>();
+  /** Of the call that would be next; Infinity when there is none. */
+  headSequence = Number.POSITIVE_INFINITY;
+  headDeadlineAt = Number.POSITIVE_INFINITY;
+
+  constructor(share: Share, lane: LaneQueue<Call>, parent: Position<Call> | null, isSession: boolean) {
+    this.share = share;
+    this.lane = lane;
+    this.parent = parent;
+    this.ready = isSession ? null : new Heap<Position<Call>>(goesBefore);
+    this.calls = isSession ? new WaitList<Call>() : null;
+    parent?.children.add(this);
+    share.positions.push(this);
+  }
+
+  reorder(): void {
+    this.parent?.ready?.update(this);
+    // Another one may be its parent's next now.
+    this.parent?.refresh();
+  }
+
+  sequenceAt(index: number): number | undefined {
+    let node = this.calls?.first;
+    for (let count = 0; node && count < index; count++) node = node.next;
+    return node?.item.sequence;
+  }
+
+  newest(): Call | null {
+    return this.calls?.last?.item ?? null;
+  }
+
+  /** After any change below: takes the head anew, and its own place among its siblings. */
+  refresh(): void {
+    const { ready, calls } = this;
+    const next = ready?.first;
+    const head = calls?.first?.item;
+    const sequence = next ? next.headSequence : head ? head.sequence : Number.POSITIVE_INFINITY;
+    const deadlineAt = next ? next.headDeadlineAt : head ? head.deadlineAt : Number.POSITIVE_INFINITY;
+    const siblings = this.parent?.ready;
+    const isReady = sequence !== Number.POSITIVE_INFINITY && !this.share.isBarred;
+    const isAsBefore = sequence === this.headSequence && deadlineAt === this.headDeadlineAt;
+    if (isAsBefore && isReady === this.heapIndex >= 0) return;
+    this.headSequence = sequence;
+    this.headDeadlineAt = deadlineAt;
+    if (!siblings) return;
+    if (!isReady) siblings.remove(this);
+    else if (this.heapIndex < 0) siblings.push(this);
+    else siblings.update(this);
+    this.parent?.refresh();
+  }
+
+  /** Leaves the share when nothing waits here any more. */
+  retire(): void {
+    if (this.children.size > 0 || (this.calls && this.calls.size > 0) || !this.parent) return;
+    this.share.positions.splice(this.share.positions.indexOf(this), 1);
+    this.parent.ready?.remove(this);
+    this.parent.children.delete(this);
+    this.parent.retire();
+  }
+}
+
+function goesBefore(a: Ordered, b: Ordered): boolean {
+  const [aTime, bTime] = [a.share.virtualTime, b.share.virtualTime];
+  return aTime === bTime ? a.headSequence < b.headSequence : aTime < bTime;
+}
+
+/** A call's place in its lane. */
+export interface QueueSlot<Call extends QueuedCall> {
+  readonly position: Position<Call>;
+  readonly node: ListNode<Call>;
+}
+
+export class LaneQueue<Call extends QueuedCall> {
+  size = 0;
+  readonly #root: Position<Call>;
+
+  constructor(root: Share) {
+    this.#root = new Position<Call>(root, this, null, false);
+  }
+
+  add(call: Call, session: Share): QueueSlot<Call> {
+    const position = this.#positionOf(session, true);
+    const calls = position.calls as WaitList<Call>;
+    let previous = calls.last;
+    while (previous && call.sequence < previous.item.sequence) previous = previous.previous;
+    const node = calls.insertAfter(previous, call);
+    this.size++;
+    position.refresh();
+    return { position, node };
+  }
+
+  remove({ position, node }: QueueSlot<Call>): void {
+    position.calls?.remove(node);
+    this.size--;
+    position.refresh();
+    position.retire();
+  }
+
+  /** The share was barred, or may wait its turn again. */
+  refresh(share: Share): void {
+    for (const position of share.positions)
+      if ((position as Position<Call>).lane === this) (position as Position<Call>).refresh();
+  }
+
+  /**
+   * Who is next: the least virtual time of class, of user, of session. Among users within `windowMs` of the least, the
+   * earliest deadline. Null when nobody may start.
+   */
+  next(windowMs: number): Next<Call> | null {
+    const byClass = this.#root.ready?.first;
+    if (!byClass) return null;
+    const users = byClass.ready as Heap<Position<Call>>;
+    const byUser = pickUser(users, windowMs);
+    const bySession = byUser.ready?.first as Position<Call>;
+    return {
+      call: bySession.calls?.first?.item as Call,
+      order: [byClass.share, byUser.share, bySession.share],
+      leastOfUsers: (users.first as Position<Call>).share.virtualTime,
+    };
+  }
+
+  *calls(): Generator<Call> {
+    yield* walk(this.#root);
+  }
+
+  /** Nothing waits in it any more and nothing will. */
+  close(): void {
+    const { positions } = this.#root.share;
+    positions.splice(positions.indexOf(this.#root), 1);
+  }
+
+  /** Calls of one session that are before the given one. */
+  countBefore({ node }: QueueSlot<Call>): number {
+    let count = 0;
+    for (let before = node.previous; before; before = before.previous) count++;
+    return count;
+  }
+
+  #positionOf(share: Share, isSession: boolean): Position<Call> {
+    const known = share.positions.find((position) => (position as Position<Call>).lane === this);
+    if (known) return known as Position<Call>;
+    return new Position<Call>(share, this, this.#positionOf(share.parent as Share, false), isSession);
+  }
+}
+
+export interface Next<Call> {
+  readonly call: Call;
+  /** Class, user, session. */
+  readonly order: readonly [Share, Share, Share];
+  /** Virtual time of the user that has had the least, when the next call was taken. */
+  readonly leastOfUsers: number;
+}
+
+function* walk<Call extends QueuedCall>(position: Position<Call>): Generator<Call> {
+  if (position.calls) yield* position.calls;
+  for (const child of position.children) yield* walk(child);
+}
+
+/** Whether one lane's next call goes before another's, by the same rules as within a lane. */
+export function isBefore<Call extends QueuedCall>(a: Next<Call>, b: Next<Call>): boolean {
+  for (let level = 0; level < 3; level++) {
+    const [aShare, bShare] = [a.order[level] as Share, b.order[level] as Share];
+    if (aShare !== bShare && aShare.virtualTime !== bShare.virtualTime) return aShare.virtualTime < bShare.virtualTime;
+    if (aShare !== bShare) break;
+  }
+  return a.call.sequence < b.call.sequence;
+}
+
+function pickUser<Call extends QueuedCall>({ items }: Heap<Position<Call>>, windowMs: number): Position<Call> {
+  let best = items[0] as Position<Call>;
+  if (windowMs <= 0) return best;
+  const latest = best.share.virtualTime + windowMs;
+  // The users within the window are a tree at the heap's top: an item outside has none inside below it.
+  const leaders = [0];
+  for (let taken = 0; taken < leaders.length && taken < leadersMax; taken++) {
+    const index = leaders[taken] as number;
+    const candidate = items[index] as Position<Call>;
+    if (candidate.headDeadlineAt < best.headDeadlineAt) best = candidate;
+    for (const child of [2 * index + 1, 2 * index + 2]) {
+      const item = items[child];
+      if (item && item.share.virtualTime <= latest) leaders.push(child);
+    }
+  }
+  return best;
+}

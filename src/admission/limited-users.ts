@@ -1,0 +1,56 @@
+// The limits of each user alone: starts, calls at once, tokens per minute. Whoever is over one waits, without holding
+// up anybody else. Users are counted also while there are no limits, so that new limits know what runs.
+
+import type { Alarm } from "./alarms.ts";
+import { Gates } from "./gates.ts";
+import type { GateLimits } from "./scheduler.ts";
+
+export interface LimitedUser {
+  readonly userId: string;
+  readonly gates: Gates;
+  /** Set while its calls are out of the order because of a limit of its own. */
+  isBarred: boolean;
+  /** Rings when they may come back; null: a running call's end tells. */
+  alarm: Alarm | null;
+}
+
+export class LimitedUsers {
+  #limits: GateLimits;
+  readonly #users = new Map<string, LimitedUser>();
+
+  constructor(limits: GateLimits) {
+    this.#limits = limits;
+  }
+
+  get barred(): LimitedUser[] {
+    return [...this.#users.values()].filter(({ isBarred }) => isBarred);
+  }
+
+  find(userId: string): LimitedUser | undefined {
+    return this.#users.get(userId);
+  }
+
+  take(userId: string): LimitedUser {
+    let user = this.#users.get(userId);
+    if (!user) {
+      user = { userId, gates: new Gates(), isBarred: false, alarm: null };
+      user.gates.configure(this.#limits, 0, 1);
+      this.#users.set(userId, user);
+    }
+    return user;
+  }
+
+  configure(limits: GateLimits): void {
+    this.#limits = limits;
+    for (const { gates } of this.#users.values()) gates.configure(limits, 0, 1);
+  }
+
+  /** Forgets those of whom nothing counts any more. */
+  sweep(now: number): void {
+    for (const [userId, { gates, isBarred }] of this.#users) {
+      const windowEnd = gates.window?.remaining(now).allAt ?? now;
+      const tokensEnd = gates.tokens?.emptyAt(now) ?? now;
+      if (gates.inFlight === 0 && !isBarred && windowEnd <= now && tokensEnd <= now) this.#users.delete(userId);
+    }
+  }
+}

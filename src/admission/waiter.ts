@@ -1,0 +1,133 @@
+// A call while it waits, and while it runs, as the core keeps it.
+
+import type { Usage } from "../base/answer.ts";
+import type { Grant, OfferedCall, Waiter } from "./core.ts";
+import type { ExpirySlot } from "./expiry.ts";
+import type { Hold } from "./gates.ts";
+import type { KeyModel, UpstreamKey } from "./key-pool.ts";
+import type { LaneQueue, QueueSlot } from "./lane-queue.ts";
+import type { Place } from "./scheduler.ts";
+import type { Share } from "./share.ts";
+
+/** One upstream limit that calls share, and who waits for it. */
+export interface Lane {
+  /** Null: of all models that need no lane of their own. */
+  readonly model: string | null;
+  readonly queue: LaneQueue<QueuedWaiter>;
+}
+
+export class QueuedWaiter implements Waiter {
+  readonly call: OfferedCall;
+  readonly session: Share;
+  readonly sequence: number;
+  readonly arrivedAt: number;
+  readonly deadlineAt: number;
+  readonly tryCount: number;
+  readonly upstreamRefusal: Place["upstreamRefusal"];
+  /** Tokens that it will take from the limits. */
+  readonly tokens: number;
+  readonly isDebt: boolean;
+  positionAtArrival = 0;
+  etaMsAtArrival = 0;
+  lane: Lane | null = null;
+  slot: QueueSlot<QueuedWaiter> | null = null;
+  expiry: ExpirySlot<QueuedWaiter> | null = null;
+
+  constructor(call: OfferedCall, session: Share, place: Place, reserved: { tokens: number; isDebt: boolean }) {
+    this.call = call;
+    this.session = session;
+    this.sequence = place.sequence;
+    this.arrivedAt = place.arrivedAt;
+    this.deadlineAt = place.deadlineAt;
+    this.tryCount = place.tryCount;
+    this.upstreamRefusal = place.upstreamRefusal;
+    this.tokens = reserved.tokens;
+    this.isDebt = reserved.isDebt;
+  }
+
+  get place(): Place {
+    return this;
+  }
+
+  get isWaiting(): boolean {
+    return this.slot !== null;
+  }
+
+  /** The client's own patience has not enough left for an answer to begin. */
+  isUseless(firstByteMs: number, now: number): boolean {
+    const { patienceMs } = this.call;
+    return patienceMs !== null && this.arrivedAt + patienceMs - now < firstByteMs;
+  }
+}
+
+export class RunningGrant implements Grant {
+  readonly call: OfferedCall;
+  readonly session: Share;
+  readonly key: UpstreamKey;
+  readonly keyModel: KeyModel;
+  /** Of its user, its key, and its model on the key. */
+  readonly holds: readonly Hold[];
+  readonly grantedAt: number;
+  readonly positionAtArrival: number;
+  readonly etaMsAtArrival: number;
+  readonly #waiter: QueuedWaiter;
+  /** Lane-milliseconds charged so far. */
+  chargedMs: number;
+  sentAt: number | null = null;
+  /** Calls in flight on its key and model when it was sent, itself included. */
+  inFlightAtSend = 0;
+  firstByteAt: number | null = null;
+  bytes = 0;
+  /** When its cost was last looked at. */
+  pricedAt = 0;
+  endedAt: number | null = null;
+  isSettled = false;
+  /** What the upstream said that it used, when that came before its end. */
+  usage: Usage | null = null;
+  isGood = false;
+  /** What the upstream refused it with: it cost its user nothing then. */
+  upstreamRefusal: Place["upstreamRefusal"] = null;
+
+  constructor(
+    waiter: QueuedWaiter,
+    key: UpstreamKey,
+    keyModel: KeyModel,
+    holds: readonly Hold[],
+    chargedMs: number,
+    now: number,
+  ) {
+    this.#waiter = waiter;
+    this.call = waiter.call;
+    this.session = waiter.session;
+    this.positionAtArrival = waiter.positionAtArrival;
+    this.etaMsAtArrival = waiter.etaMsAtArrival;
+    this.key = key;
+    this.keyModel = keyModel;
+    this.holds = holds;
+    this.chargedMs = chargedMs;
+    this.grantedAt = now;
+  }
+
+  get upstreamKey(): string {
+    return this.key.limits.name;
+  }
+
+  get arrivedAt(): number {
+    return this.#waiter.arrivedAt;
+  }
+
+  get tryCount(): number {
+    return this.#waiter.tryCount;
+  }
+
+  /** Does not linger: the upstream alone needs time to notice that a call was aborted. */
+  get userHold(): Hold {
+    return this.holds[0] as Hold;
+  }
+
+  /** To be offered again with. */
+  get place(): Place {
+    const { sequence, arrivedAt, deadlineAt, tryCount } = this.#waiter;
+    return { sequence, arrivedAt, deadlineAt, tryCount: tryCount + 1, upstreamRefusal: this.upstreamRefusal };
+  }
+}
