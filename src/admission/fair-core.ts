@@ -633,7 +633,7 @@ class FairCore implements SchedulerCore {
     const ownAhead = new Map<string, number>();
     const nextStartAt = order.reduce(
       (least, { call, tokens }) => Math.min(least, this.#pool.openAt(call.model, tokens, now)),
-      Number.POSITIVE_INFINITY,
+      order.length === 0 ? this.#pool.anyOpenAt(now) : Number.POSITIVE_INFINITY,
     );
     return {
       ...this.gauges(now),

@@ -102,6 +102,8 @@ describe("the openai client", () => {
   afterEach(async () => {
     await checkAllIsFree(gateway);
     gateway.simulator.reset();
+    // A reload ends the blocks that a fault has brought about.
+    gateway.app.apply(gateway.settings);
   });
   after(() => gateway.stop());
 
@@ -254,6 +256,7 @@ describe("the openai client", () => {
         assert.ok(error instanceof InternalServerError);
         assert.deepEqual([error.status, error.code], [502, "upstream_account"]);
         assert.equal(attempts.length, 1);
+        gateway.app.apply(gateway.settings);
       }
     });
 
