@@ -54,7 +54,7 @@ export function createApp(initial: Settings, version: string, log: Logger, clock
   const sessionTokens = createSessionTokens(settings.auth.jwtSecret, settings.auth.tokenTtlSeconds, clock);
   const passwords = createPasswordChecker(hashingLimits);
   const identity = createIdentity({ users, sessionTokens, passwords, clock });
-  const scheduler = createMemoryScheduler(settings.rateLimit, clock, { observer: () => noteDecision });
+  const scheduler = createMemoryScheduler(settings.rateLimit, clock, { observer: noteDecision, tracer });
   const { baseUrl, apiKey } = settings.glm;
   const product = `glm-proxy/${version}`;
   const collectBudget = createByteBudget(collectedBytesMax);
@@ -115,10 +115,15 @@ export function createApp(initial: Settings, version: string, log: Logger, clock
     if (record.refusal?.reason === "upstream_account") log.error(fields, "the upstream refuses our account or key");
   }
 
-  /** Told of each decision of the scheduler, so it must be cheap. */
+  /** What concerns the upstream and its limits. */
   function noteDecision(decision: Decision): void {
     metrics.countDecision(decision);
     logDecision(log, decision);
+  }
+
+  /** What concerns single calls, which nobody wants to know but with the debug log. */
+  function tracer(): ((decision: Decision) => void) | null {
+    return log.isLevelEnabled("debug") ? (decision) => logDecision(log, decision) : null;
   }
 
   function apply(changed: Settings): void {

@@ -11,17 +11,10 @@
 
 import type { Usage } from "../base/answer.ts";
 import type { TrafficClass } from "../base/principal.ts";
+import type { RemainingLimit } from "../base/queue-facts.ts";
 import type { RefusalFacts, RefusalReason } from "../base/refusal.ts";
 import type { Verdict } from "../base/verdict.ts";
-import type {
-  AdmissionLimits,
-  Allowance,
-  Decision,
-  Place,
-  SchedulerGauges,
-  SchedulerSnapshot,
-  Standing,
-} from "./scheduler.ts";
+import type { AdmissionLimits, Decision, Place, SchedulerGauges, SchedulerSnapshot, Standing } from "./scheduler.ts";
 
 export interface SchedulerCore {
   offer(call: OfferedCall, now: number): Offer;
@@ -43,7 +36,7 @@ export interface SchedulerCore {
   /** Takes everybody out who waits. */
   clear(): readonly Waiter[];
   standing(waiter: Waiter, now: number): Standing;
-  allowances(userId: string, now: number): readonly Allowance[];
+  allowances(userId: string, now: number): readonly RemainingLimit[];
   gauges(now: number): SchedulerGauges;
   snapshot(now: number): SchedulerSnapshot;
 }
@@ -77,7 +70,7 @@ export interface No {
 export interface Waiter {
   readonly call: OfferedCall;
   readonly place: Place;
-  /** Calls ahead of it, and the wait that was foreseen, when it arrived. */
+  /** Its place when it arrived (0: it did not have to wait), and the wait that was foreseen then. */
   readonly positionAtArrival: number;
   readonly etaMsAtArrival: number;
   readonly isWaiting: boolean;
@@ -100,15 +93,17 @@ export interface Turn {
   readonly wakeAt: number;
 }
 
-/** Told of each decision as it is made. Only while somebody listens: making one costs an object. */
+/** Told of decisions as they are made. */
 export type DecisionObserver = (decision: Decision) => void;
 
 export interface CoreOptions {
   readonly limits: AdmissionLimits;
   /** Uniform in [0, 1), for jitter only. */
   readonly random: () => number;
-  /** Null: nobody listens. May be asked anew for each decision. */
-  readonly observer?: () => DecisionObserver | null;
+  /** Told of what concerns the upstream and its limits, which is rare. */
+  readonly observer?: DecisionObserver;
+  /** For the decisions on single calls, asked anew for each: null, nobody wants to know, and none is made. */
+  readonly tracer?: () => DecisionObserver | null;
   /** Costs within which the earliest deadline goes first; 0: strictly by virtual time. Default 1. */
   readonly deadlineWindow?: number;
 }

@@ -5,6 +5,7 @@
 
 import type { Usage } from "../base/answer.ts";
 import { trafficClasses } from "../base/principal.ts";
+import type { RemainingLimit } from "../base/queue-facts.ts";
 import type { RefusalReason } from "../base/refusal.ts";
 import type { Verdict } from "../base/verdict.ts";
 import { Alarms } from "./alarms.ts";
@@ -30,15 +31,7 @@ import type { Next } from "./lane-queue.ts";
 import { countAhead, foreseeOrder, Lanes } from "./lanes.ts";
 import { type LimitedUser, LimitedUsers } from "./limited-users.ts";
 import { describeUsers, listAllowances } from "./report.ts";
-import type {
-  AdmissionLimits,
-  Allowance,
-  Decision,
-  Place,
-  SchedulerGauges,
-  SchedulerSnapshot,
-  Standing,
-} from "./scheduler.ts";
+import type { AdmissionLimits, Decision, Place, SchedulerGauges, SchedulerSnapshot, Standing } from "./scheduler.ts";
 import { Share } from "./share.ts";
 import { UpstreamFeedback } from "./upstream-feedback.ts";
 import { QueuedWaiter, RunningGrant } from "./waiter.ts";
@@ -100,7 +93,7 @@ class FairCore implements SchedulerCore {
     this.#lanes = new Lanes(this.#pool, this.#root);
     this.#users = new LimitedUsers(limits.user);
     this.#estimator = new Estimator(this.#pool, this.#costs, this.#running);
-    this.#feedback = new UpstreamFeedback(this.#pool, options.random, (decision) => this.#note(decision));
+    this.#feedback = new UpstreamFeedback(this.#pool, options.random, options.observer ?? (() => {}));
   }
 
   // --- a call comes, and goes
@@ -139,15 +132,15 @@ class FairCore implements SchedulerCore {
     const { call } = waiter;
     this.#join(waiter, now);
     const standing = this.standing(waiter, now);
-    waiter.positionAtArrival = standing.position - 1;
+    waiter.positionAtArrival = standing.position;
     waiter.etaMsAtArrival = standing.etaMs;
     this.#dispatch(now);
     if (!waiter.isWaiting) return this.#pick(waiter);
     const no = this.#makeRoom(waiter, standing, now);
     if (no) return this.#refuseOffer(call, no);
     const what = call.place ? "requeued" : "queued";
-    if (this.#observer)
-      this.#note({ what, ...this.#factsOf(waiter), ...standing, isAlert: false, why: this.#whyWaiting(waiter, now) });
+    if (this.#tracer)
+      this.#trace({ what, ...this.#factsOf(waiter), ...standing, isAlert: false, why: this.#whyWaiting(waiter, now) });
     return { kind: "waiting", waiter, standing };
   }
 
@@ -211,8 +204,8 @@ class FairCore implements SchedulerCore {
     const now = this.#advance(at);
     if (!waiter.isWaiting) return false;
     this.#leave(waiter);
-    if (this.#observer)
-      this.#note({
+    if (this.#tracer)
+      this.#trace({
         what: "left",
         ...this.#factsOf(waiter),
         isAlert: false,
@@ -417,9 +410,9 @@ class FairCore implements SchedulerCore {
     key.health.start(grant);
     keyModel.health.start(grant);
     this.#running.add(grant);
-    if (this.#observer) {
+    if (this.#tracer) {
       const waitedMs = now - waiter.arrivedAt;
-      this.#note({
+      this.#trace({
         what: "granted",
         ...this.#factsOf(waiter),
         upstreamKey: grant.upstreamKey,
@@ -548,8 +541,8 @@ class FairCore implements SchedulerCore {
   }
 
   #refuseOffer(call: OfferedCall, no: No): Offer {
-    if (this.#observer)
-      this.#note({
+    if (this.#tracer)
+      this.#trace({
         what: "refused",
         callId: call.callId,
         userId: call.userId,
@@ -562,8 +555,8 @@ class FairCore implements SchedulerCore {
 
   #refuseWaiter(waiter: QueuedWaiter, no: No, what: "refused" | "evicted"): void {
     this.#refused.push({ waiter, no });
-    if (this.#observer)
-      this.#note({
+    if (this.#tracer)
+      this.#trace({
         what,
         ...this.#factsOf(waiter),
         waitedMs: this.#now - waiter.arrivedAt,
@@ -613,7 +606,7 @@ class FairCore implements SchedulerCore {
     return user ? `user_${user}` : (this.#pool.findBlocker(call.model, tokens, now) ?? "turn");
   }
 
-  allowances(userId: string, at: number): readonly Allowance[] {
+  allowances(userId: string, at: number): readonly RemainingLimit[] {
     return listAllowances(this.#pool, this.#users.find(userId)?.gates ?? null, Math.max(at, this.#now));
   }
 
@@ -675,12 +668,13 @@ class FairCore implements SchedulerCore {
     this.#lanes.rearrange();
   }
 
-  get #observer(): DecisionObserver | null {
-    return this.#options.observer?.() ?? null;
+  /** Null: nobody wants to know of single calls. */
+  get #tracer(): DecisionObserver | null {
+    return this.#options.tracer?.() ?? null;
   }
 
-  #note(decision: Decision): void {
-    this.#observer?.(decision);
+  #trace(decision: Decision): void {
+    this.#tracer?.(decision);
   }
 
   #factsOf({ call }: QueuedWaiter) {

@@ -4,14 +4,11 @@
 import type { Clock } from "../base/clock.ts";
 import { type Principal, trafficClasses } from "../base/principal.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
-import type { DecisionObserver, Grant, No, OfferedCall, SchedulerCore, Waiter } from "./core.ts";
+import type { CoreOptions, Grant, No, OfferedCall, SchedulerCore, Waiter } from "./core.ts";
 import { createFairCore } from "./fair-core.ts";
 import type { AdmissionLimits, AdmissionWish, Scheduler, Ticket } from "./scheduler.ts";
 
-export interface MemorySchedulerOptions {
-  /** Null: nobody listens to decisions now. */
-  readonly observer?: () => DecisionObserver | null;
-}
+export type MemorySchedulerOptions = Pick<CoreOptions, "observer" | "tracer">;
 
 interface Pending {
   readonly resolve: (ticket: Ticket) => void;

@@ -1,20 +1,21 @@
 // The scheduler's state in the words of the port: what is left of each limit, and who has had how much.
 
 import type { TrafficClass } from "../base/principal.ts";
+import type { RemainingLimit } from "../base/queue-facts.ts";
 import type { Gates } from "./gates.ts";
 import type { KeyPool } from "./key-pool.ts";
-import type { Allowance, UserState } from "./scheduler.ts";
+import type { UserState } from "./scheduler.ts";
 import type { Share } from "./share.ts";
 
 /** Limits of all keys together, and of the user; the scarcest first. */
-export function listAllowances(pool: KeyPool, user: Gates | null, now: number): Allowance[] {
+export function listAllowances(pool: KeyPool, user: Gates | null, now: number): RemainingLimit[] {
   const ofPool = pool.keys.map(({ gates }) => gates);
   const all = [...listOf("upstream", ofPool, now), ...(user ? listOf("user", [user], now) : [])];
   return all.sort((a, b) => a.remaining / a.limit - b.remaining / b.limit);
 }
 
-function listOf(name: "upstream" | "user", gates: readonly Gates[], now: number): Allowance[] {
-  const list: Allowance[] = [];
+function listOf(name: "upstream" | "user", gates: readonly Gates[], now: number): RemainingLimit[] {
+  const list: RemainingLimit[] = [];
   const windows = gates.flatMap(({ window }) => window ?? []);
   if (windows.length === gates.length) {
     const left = windows.map((window) => window.remaining(now));

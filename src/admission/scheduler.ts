@@ -7,6 +7,7 @@
 
 import type { Usage } from "../base/answer.ts";
 import type { Principal, TrafficClass } from "../base/principal.ts";
+import type { QueueStanding, RemainingLimit } from "../base/queue-facts.ts";
 import type { RefusalReason } from "../base/refusal.ts";
 import type { Verdict } from "../base/verdict.ts";
 
@@ -19,7 +20,7 @@ export interface Scheduler {
    */
   admit(principal: Principal, wish: AdmissionWish, signal: AbortSignal): Promise<Ticket>;
   /** What is left of each limit that this principal's calls meet, the scarcest first. */
-  allowances(principal: Principal): readonly Allowance[];
+  allowances(principal: Principal): readonly RemainingLimit[];
   /** The state now, for live views. Costs O(waiting log waiting + running). */
   snapshot(): SchedulerSnapshot;
   /** The state now in numbers, for metrics. Costs O(users + lanes). */
@@ -50,12 +51,9 @@ export interface AdmissionWish {
   onQueued?(look: () => Standing): void;
 }
 
-/** Where a call stands in the queue. */
-export interface Standing {
-  /** 1 is the next to start. */
-  readonly position: number;
-  /** About how long it still has to wait: the median, and what nine of ten calls stay below. */
-  readonly etaMs: number;
+/** Where a call stands in the queue; `etaMs` is the median of what such calls wait. */
+export interface Standing extends QueueStanding {
+  /** What nine of ten such calls stay below. */
   readonly etaP90Ms: number;
 }
 
@@ -68,18 +66,6 @@ export interface Place {
   readonly tryCount: number;
   /** What the upstream said at the last try: what the client hears if there is no time for another. Null: nothing. */
   readonly upstreamRefusal: { readonly reason: RefusalReason; readonly code: string | null } | null;
-}
-
-/** A limit and what is left of it. */
-export interface Allowance {
-  /** upstream: all calls together · user: this user's · …-streams: calls running at once · …-tokens: LLM tokens */
-  readonly name: "upstream" | "user" | "upstream-streams" | "user-streams" | "upstream-tokens" | "user-tokens";
-  readonly limit: number;
-  readonly remaining: number;
-  /** The window that the limit is for; null for calls running at once. */
-  readonly windowMs: number | null;
-  /** When all of it is there again; null when that depends on running calls. */
-  readonly resetMs: number | null;
 }
 
 export interface AdmissionLimits {
@@ -125,7 +111,7 @@ export interface ModelLimits extends GateLimits {
 export interface Ticket extends Disposable {
   /** Name of the upstream key to send with. */
   readonly upstreamKey: string;
-  /** Calls ahead of this one when it arrived; 0 means that it did not have to queue behind any. */
+  /** Its place in the queue when it arrived, 1 being the next to start; 0: it did not have to wait. */
   readonly queuePosition: number;
   /** The wait that was foreseen when it arrived. */
   readonly etaMs: number;
@@ -241,6 +227,7 @@ export interface Decision {
     | "refused"
     | "evicted"
     | "left"
+    | "upstream_refused"
     | "limit_lowered"
     | "limit_raised"
     | "slowed"
@@ -257,6 +244,8 @@ export interface Decision {
   readonly position?: number;
   readonly etaMs?: number;
   readonly waitedMs?: number;
+  /** The upstream's business code; null: it gave none. */
+  readonly code?: string | null;
   readonly limit?: number | null;
   readonly forMs?: number;
 }

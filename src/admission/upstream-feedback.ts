@@ -44,6 +44,7 @@ export class UpstreamFeedback {
   take(grant: RunningGrant, verdict: Verdict, now: number): boolean {
     const { key, keyModel } = grant;
     const sentAt = grant.sentAt ?? now;
+    if (verdict.kind !== "good") this.#tell("upstream_refused", key, keyModel, verdict.kind, { code: verdict.code });
     switch (verdict.kind) {
       case "good":
         this.#recover(key, keyModel, sentAt);

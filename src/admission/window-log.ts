@@ -37,6 +37,11 @@ export interface WindowLimits {
 /** The longest window there is, for one start in a thousand seconds, and some more. */
 const historyMs = 1_100_000;
 
+/** A limit that replaces this one may look further back, to as many sends as this one lets through in its window. */
+function toKeptMax(startsMax: number): number {
+  return 8 * startsMax + 64;
+}
+
 /** `rate` per second as a window: whole rates are a window of one second, 0.5 is one start in two seconds. */
 export function toWindowLimits(rate: number, guardMs: number): WindowLimits {
   const startsMax = Math.max(1, Math.floor(rate));
@@ -47,7 +52,7 @@ export function createWindowLog(limits: WindowLimits): WindowLog {
   let { startsMax, windowMs, nominalMs = windowMs } = limits;
   // Grows by doubling up to the most that is ever kept, so a limit of a million costs nothing until used.
   let ring = new Float64Array(8);
-  let keptMax = startsMax;
+  let keptMax = toKeptMax(startsMax);
   let oldest = 0;
   let size = 0;
   let pending = 0;
@@ -126,7 +131,7 @@ export function createWindowLog(limits: WindowLimits): WindowLog {
     },
     configure(changed) {
       ({ startsMax, windowMs, nominalMs = windowMs } = changed);
-      keptMax = Math.max(keptMax, startsMax);
+      keptMax = Math.max(keptMax, toKeptMax(startsMax));
     },
   };
 }

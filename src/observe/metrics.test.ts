@@ -42,7 +42,7 @@ async function scrape(gauges: Partial<SchedulerGauges>, userLabelsMax = 0, prepa
   const text = await metrics.render();
   return text
     .split("\n")
-    .filter((line) => /^glm_proxy_(queue_|lane_|user|alerts|upstream_limit|calls_running)/.test(line));
+    .filter((line) => /^glm_proxy_(queue_|lane_|user|alerts|upstream_refusals|calls_running)/.test(line));
 }
 
 function createServed(model: string): CallRecord {
@@ -125,19 +125,17 @@ describe("metrics of users", () => {
 });
 
 describe("metrics of decisions", () => {
-  it("count what the upstream's limits caused, and what somebody must act on", async () => {
+  it("count every refusal of the upstream, and what somebody must act on", async () => {
     const lines = await scrape({}, 0, ({ countDecision }) => {
-      countDecision({ what: "granted", isAlert: false, why: "" });
-      countDecision({ what: "slowed", isAlert: false, why: "", upstreamKey: "default" });
-      countDecision({ what: "disabled", isAlert: true, why: "", upstreamKey: "default" });
-      countDecision({ what: "requeued", isAlert: false, why: "" });
+      const upstreamKey = "default";
+      countDecision({ what: "upstream_refused", isAlert: false, why: "over_limit", upstreamKey, code: "1302" });
+      countDecision({ what: "slowed", isAlert: false, why: "", upstreamKey });
+      countDecision({ what: "disabled", isAlert: true, why: "", upstreamKey });
     });
     assert.deepEqual(
-      lines.filter((line) => /limit_hits|alerts/.test(line)),
+      lines.filter((line) => /upstream_refusals|alerts/.test(line)),
       [
-        'glm_proxy_upstream_limit_hits_total{key="default",what="slowed"} 1',
-        'glm_proxy_upstream_limit_hits_total{key="default",what="disabled"} 1',
-        'glm_proxy_upstream_limit_hits_total{key="",what="requeued"} 1',
+        'glm_proxy_upstream_refusals_total{key="default",kind="over_limit",code="1302"} 1',
         'glm_proxy_alerts_total{what="disabled"} 1',
       ],
     );

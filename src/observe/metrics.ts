@@ -30,15 +30,6 @@ const codeLabelsMax = 100;
 const waitBuckets = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 10, 30, 60];
 const answerBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 640];
 
-/** Decisions that the upstream's refusals have caused. */
-const limitHits: ReadonlySet<Decision["what"]> = new Set([
-  "requeued",
-  "limit_lowered",
-  "slowed",
-  "blocked",
-  "disabled",
-]);
-
 export function createMetrics({ version, gauges, unsentBytes, userLabelsMax }: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -91,10 +82,10 @@ export function createMetrics({ version, gauges, unsentBytes, userLabelsMax }: M
     labelNames: ["result"],
     registers,
   });
-  const hits = new Counter({
-    name: "glm_proxy_upstream_limit_hits_total",
-    help: "What the scheduler did because the upstream refused calls for its limits",
-    labelNames: ["key", "what"],
+  const upstreamRefusals = new Counter({
+    name: "glm_proxy_upstream_refusals_total",
+    help: "Refusals of the upstream, those that no client has seen included, by key, what they mean and business code",
+    labelNames: ["key", "kind", "code"],
     registers,
   });
   const alerts = new Counter({
@@ -155,8 +146,9 @@ export function createMetrics({ version, gauges, unsentBytes, userLabelsMax }: M
     }
   }
 
-  function countDecision({ what, isAlert, upstreamKey }: Decision): void {
-    if (limitHits.has(what)) hits.inc({ key: upstreamKey ?? "", what });
+  function countDecision({ what, why, isAlert, upstreamKey, code }: Decision): void {
+    if (what === "upstream_refused")
+      upstreamRefusals.inc({ key: upstreamKey ?? "", kind: why, code: codes.add(code ?? "") });
     if (isAlert) alerts.inc({ what });
   }
 
