@@ -7,8 +7,8 @@ import type { QueuedWaiter } from "./waiter.ts";
 
 /** A user's calls may take so much of the places that are free: the rest is for those who come next (dynamic threshold). */
 const placesShare = 0.3;
-/** Of the time that a call may wait, so much may be spent by its own user's pace: others will come meanwhile. */
-const paceShare = 0.8;
+/** A newcomer of whom nothing waits may take the place of a call that has not waited for longer than this. */
+export const replaceableMs = 1_000;
 /** A call that must go first may be ahead of its share by so many calls' costs. */
 export const urgencyCosts = 3;
 /** Calls looked at for whether they would still be in time. */
@@ -41,11 +41,10 @@ export function judgeEarly(waiter: QueuedWaiter, { fairMs, places, taken, waitMs
   if (lastMs >= mayWaitMs) return { kind: "too_long", waitMs: lastMs, roomMs: lastMs - mayWaitMs };
   if (ownBefore === 0) return { kind: "fine" };
   if (fairMs >= mayWaitMs) return { kind: "too_long", waitMs: fairMs, roomMs: fairMs - mayWaitMs };
-  const paceMsMax = mayWaitMs * paceShare;
   const byPaceMs = startGapMs * waitingCount;
-  if (byPaceMs > paceMsMax) {
-    const roomMs = startsMs(Math.ceil((byPaceMs - paceMsMax) / startGapMs));
-    return { kind: "too_long", waitMs: Math.max(byPaceMs, mayWaitMs), roomMs };
+  if (byPaceMs > mayWaitMs) {
+    const roomMs = startsMs(Math.ceil((byPaceMs - mayWaitMs) / startGapMs));
+    return { kind: "too_long", waitMs: byPaceMs, roomMs };
   }
   const limit = Math.max(0, Math.floor(placesShare * (places - taken)));
   if (ownBefore <= limit) return { kind: "fine" };

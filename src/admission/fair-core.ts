@@ -22,7 +22,7 @@ import type {
   Waiter,
 } from "./core.ts";
 import { Costs } from "./costs.ts";
-import { findUrgent, judgeEarly, urgencyCosts, urgentMax } from "./early-refusal.ts";
+import { findUrgent, judgeEarly, replaceableMs, urgencyCosts, urgentMax } from "./early-refusal.ts";
 import { adviseRetryMs, Estimator } from "./estimate.ts";
 import { Expiry } from "./expiry.ts";
 import { Hold } from "./gates.ts";
@@ -190,6 +190,7 @@ class FairCore implements SchedulerCore {
       waitMs: (ahead) => this.#estimator.waitMs(waiter.call.model, waiter.tokens, ahead, now),
     });
     if (answer.kind === "fine") return null;
+    if (answer.kind === "too_long" && this.#takePlace(waiter, now)) return null;
     this.#leave(waiter);
     const waitMs = answer.kind === "too_long" ? answer.waitMs : standing.etaMs;
     const advice = { waitMs, mayWaitMs, placeMs: answer.roomMs, hasWaited: false };
@@ -197,6 +198,18 @@ class FairCore implements SchedulerCore {
     if (answer.kind === "too_long")
       return { reason: "wait_too_long", facts: { ...facts, elapsedMs: waitMs, limit: mayWaitMs } };
     return { reason: "user_queue_full", facts: { ...facts, waiting: answer.waiting, limit: answer.limit } };
+  }
+
+  /** A newcomer of whom nothing waits takes the place of the newest of the longest backlog, if that came just now. */
+  #takePlace(waiter: QueuedWaiter, now: number): boolean {
+    if ((waiter.session.parent as Share).waitingCount > 1) return false;
+    const victim = this.#backlogs.findVictim(waiter);
+    if (!victim || now - victim.arrivedAt > replaceableMs) return false;
+    this.#leave(victim);
+    const retryAfterMs = this.#adviseRetry(victim.call.model, this.#lanes.size, false, now);
+    const limit = this.#lanes.size;
+    this.#refuseWaiter(victim, { reason: "queue_full", facts: { waiting: limit, limit, retryAfterMs } }, "evicted");
+    return true;
   }
 
   cancel(given: Waiter, at: number): boolean {
