@@ -4,10 +4,13 @@
 import type { Costs } from "./costs.ts";
 import type { Gates } from "./gates.ts";
 import type { KeyPool } from "./key-pool.ts";
+import { Quantile } from "./quantile.ts";
 import type { RunningGrant } from "./waiter.ts";
 
 /** Beyond so many places at once, their ends are taken as evenly spread. */
 const slotsMax = 256;
+/** Differences below it are nobody's concern. */
+const slackMs = 100;
 /** What a refused client is told: not sooner (nothing will have changed), spread (or all come back in step). */
 const retryMsMin = 1_000;
 const timedOutRetryMsMin = 2_000;
@@ -17,6 +20,8 @@ export class Estimator {
   readonly #pool: KeyPool;
   readonly #costs: Costs;
   readonly #running: ReadonlySet<RunningGrant>;
+  /** Nine of ten calls have waited less than so many times what was foreseen. */
+  readonly #overrun = new Quantile(0.9, 1);
 
   constructor(pool: KeyPool, costs: Costs, running: ReadonlySet<RunningGrant>) {
     this.#pool = pool;
@@ -32,6 +37,16 @@ export class Estimator {
       this.#bySlotMs(model, ahead, now),
       this.#byTokensMs(model, tokens, ahead, now),
     );
+  }
+
+  /** A call that had to wait has started: how far those who came later have pushed it back. */
+  noteWait(foreseenMs: number, waitedMs: number): void {
+    this.#overrun.add((waitedMs + slackMs) / (foreseenMs + slackMs));
+  }
+
+  /** What nine of ten calls stay below that are foreseen to wait for `waitMs`. */
+  toP90(waitMs: number): number {
+    return Math.max(waitMs, (waitMs + slackMs) * this.#overrun.value - slackMs);
   }
 
   /** The same for the limits of one user alone, with `ahead` of its own calls before it. */

@@ -9,7 +9,8 @@ import { limitsOf, users, wishes } from "../../test/simulation/schedules.ts";
 import type { OfferedCall } from "./core.ts";
 
 const runs = { numRuns: 100 };
-const rate = fc.constantFrom(0.5, 1, 2, 3, 10);
+// Costs without a rounding error: what is equal must be equal to the last bit.
+const rate = fc.constantFrom(0.5, 1, 2, 4, 8);
 const weight = fc.constantFrom(0.5, 1, 2, 3, 4, 8);
 
 function costOf(startsPerSecond: number): number {

@@ -382,6 +382,7 @@ class FairCore implements SchedulerCore {
         return;
       }
       this.#leave(waiter, false);
+      if (waiter.positionAtArrival > 0) this.#estimator.noteWait(waiter.etaMsAtArrival, now - waiter.arrivedAt);
       this.#granted.push({ waiter, grant: this.#grant(waiter, choice, now, next.leastOfUsers) });
     }
   }
@@ -601,7 +602,7 @@ class FairCore implements SchedulerCore {
     const { model } = waiter.call;
     const before = waiter.lane && waiter.slot ? waiter.lane.queue.countBefore(waiter.slot) : 0;
     const ahead = countAhead(waiter.session, before, waiter.sequence, this.#meanCostMs);
-    return this.#toStanding(ahead + 1, this.#waitMs(waiter, ahead, before, now), model);
+    return this.#toStanding(ahead + 1, this.#waitMs(waiter, ahead, before, now));
   }
 
   #waitMs({ call, tokens }: QueuedWaiter, ahead: number, ownAhead: number, now: number): number {
@@ -610,8 +611,8 @@ class FairCore implements SchedulerCore {
     return user ? Math.max(waitMs, this.#estimator.userWaitMs(user.gates, call.model, ownAhead, now)) : waitMs;
   }
 
-  #toStanding(position: number, etaMs: number, _model: string): Standing {
-    return { position, etaMs, etaP90Ms: etaMs };
+  #toStanding(position: number, etaMs: number): Standing {
+    return { position, etaMs, etaP90Ms: this.#estimator.toP90(etaMs) };
   }
 
   #whyWaiting({ call, tokens }: QueuedWaiter, now: number): string {
@@ -665,7 +666,7 @@ class FairCore implements SchedulerCore {
           waitedMs: now - arrivedAt,
           tryCount,
           blockedBy: this.#whyWaiting(waiter, now) as SchedulerSnapshot["waitingCalls"][number]["blockedBy"],
-          ...this.#toStanding(ahead + 1, this.#waitMs(waiter, ahead, own, now), call.model),
+          ...this.#toStanding(ahead + 1, this.#waitMs(waiter, ahead, own, now)),
         };
       }),
       nextStartInMs: nextStartAt === Number.POSITIVE_INFINITY ? null : Math.max(0, nextStartAt - now),

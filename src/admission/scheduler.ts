@@ -51,9 +51,9 @@ export interface AdmissionWish {
   onQueued?(look: () => Standing): void;
 }
 
-/** Where a call stands in the queue; `etaMs` is the median of what such calls wait. */
+/** Where a call stands in the queue. `etaMs` holds if nobody comes who goes before it: a lower bound. */
 export interface Standing extends QueueStanding {
-  /** What nine of ten such calls stay below. */
+  /** What nine of ten calls have stayed below that stood like this. */
   readonly etaP90Ms: number;
 }
 
