@@ -48,8 +48,8 @@ function weightOf(user: Share): number {
 
 function newestOf(user: Share): QueuedWaiter | null {
   let newest: QueuedWaiter | null = null;
-  for (const session of user.children.values()) {
-    for (const position of session.positions) {
+  for (const session of user.waitingChildren) {
+    for (let position = session.firstPosition; position; position = position.nextOfShare) {
       const last = position.newest() as QueuedWaiter | null;
       if (last && (!newest || last.sequence > newest.sequence)) newest = last;
     }

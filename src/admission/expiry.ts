@@ -6,6 +6,9 @@ import { type ListNode, WaitList } from "./wait-list.ts";
 
 interface Expiring {
   readonly deadlineAt: number;
+  /** Its place here; owned by the expiry, null outside it. */
+  expiry: ListNode<Expiring> | null;
+  expiryGroup: object | null;
 }
 
 class WaitGroup<Call extends Expiring> implements HeapItem {
@@ -19,11 +22,6 @@ class WaitGroup<Call extends Expiring> implements HeapItem {
   }
 }
 
-export interface ExpirySlot<Call extends Expiring> {
-  readonly group: WaitGroup<Call>;
-  readonly node: ListNode<Call>;
-}
-
 export class Expiry<Call extends Expiring> {
   readonly #groups = new Map<number, WaitGroup<Call>>();
   readonly #byHead = new Heap<WaitGroup<Call>>((a, b) => a.headAt < b.headAt);
@@ -33,20 +31,25 @@ export class Expiry<Call extends Expiring> {
   }
 
   /** `waitMs` from now is its deadline; calls are added at times that never run back. */
-  add(call: Call, waitMs: number): ExpirySlot<Call> {
+  add(call: Call, waitMs: number): void {
     let group = this.#groups.get(waitMs);
     if (!group) {
       group = new WaitGroup<Call>(waitMs);
       this.#groups.set(waitMs, group);
       this.#byHead.push(group);
     }
-    const node = group.calls.append(call);
+    call.expiry = group.calls.append(call);
+    call.expiryGroup = group;
     this.#refresh(group);
-    return { group, node };
   }
 
-  remove({ group, node }: ExpirySlot<Call>): void {
-    group.calls.remove(node);
+  /** Harmless for a call that is not in it. */
+  remove(call: Call): void {
+    const group = call.expiryGroup as WaitGroup<Call> | null;
+    if (!group) return;
+    group.calls.remove(call.expiry as ListNode<Call>);
+    call.expiry = null;
+    call.expiryGroup = null;
     this.#refresh(group);
   }
 

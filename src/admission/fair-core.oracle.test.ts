@@ -9,16 +9,20 @@ import { calmLimits, limits, limitsOf, play, type Step, steps, wishes } from "..
 import { type ReferenceAnswer, ReferenceScheduler } from "../../test/support/reference-scheduler.ts";
 import type { AdmissionLimits } from "./scheduler.ts";
 
-/** Plays the schedule on both and compares what they answer after each step. */
-function compare(given: AdmissionLimits, schedule: readonly Step[]): void {
+/**
+ * Plays the schedule on both and compares what they answer after each step. Where the shares of two are equal, the
+ * order is by their next calls; with several lanes or limits of users the core may not know yet which these are, so
+ * that either may go first (`isTieFree`).
+ */
+function compare(given: AdmissionLimits, schedule: readonly Step[], isTieFree = false): void {
   const driver = new CoreDriver(given, { deadlineWindow: 0 });
-  mirror(driver, new ReferenceScheduler(given));
+  mirror(driver, new ReferenceScheduler(given), isTieFree);
   for (const step of schedule) play(driver, step);
   driver.serve(700);
 }
 
 /** Does to the reference whatever is done to the core. */
-function mirror(driver: CoreDriver, reference: ReferenceScheduler): void {
+function mirror(driver: CoreDriver, reference: ReferenceScheduler, isTieFree: boolean): void {
   const known = new Map<DrivenCall, DrivenCall["state"]>();
   let expected: ReferenceAnswer[] = [];
   let granted: string[] = [];
@@ -35,7 +39,8 @@ function mirror(driver: CoreDriver, reference: ReferenceScheduler): void {
     }
   };
   driver.onStep = () => {
-    expected.push(...reference.tick(driver.now));
+    const grantedAtOnce = expected.filter(({ kind }) => kind === "granted").length;
+    expected.push(...reference.tick(driver.now, isTieFree ? granted.slice(grantedAtOnce) : []));
     const refused = driver.calls.filter((call) => call.no && known.get(call) !== "refused");
     for (const call of driver.calls) known.set(call, call.state);
     const expectedGrants = expected.filter(({ kind }) => kind === "granted").map(({ callId }) => callId);
@@ -59,10 +64,9 @@ const runs = { numRuns: 400 };
 describe("the fair core and its reference", () => {
   it("14: start the same calls in the same order, whatever the limits of one key, its models and the users", () => {
     const oneKey = limits({ refusesEarly: false }).map((given) => ({ ...given, keys: given.keys.slice(0, 1) }));
-    fc.assert(fc.property(oneKey, steps([], wishes({ hasPatience: true, hasRetries: true })), compare), {
-      ...runs,
-      examples: [[calmLimits, []]],
-    });
+    const schedules = steps([], wishes({ hasPatience: true, hasRetries: true }));
+    const property = fc.property(oneKey, schedules, (given, schedule) => compare(given, schedule, true));
+    fc.assert(property, { ...runs, examples: [[calmLimits, []]] });
   });
 
   it("14: do so for long backlogs of weighted users, classes and flows", () => {

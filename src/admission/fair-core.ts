@@ -477,14 +477,13 @@ class FairCore implements SchedulerCore {
     const mayWaitMs = waiter.call.place
       ? waiter.deadlineAt - now
       : Math.min(this.#limits.queueTimeoutMs, waiter.call.patienceMs ?? Number.POSITIVE_INFINITY);
-    waiter.expiry = this.#expiry.add(waiter, mayWaitMs);
+    this.#expiry.add(waiter, mayWaitMs);
   }
 
   /** Out of the queue; `isOver`: it will not run either. */
   #leave(waiter: QueuedWaiter, isOver = true): void {
     this.#lanes.remove(waiter);
-    if (waiter.expiry) this.#expiry.remove(waiter.expiry);
-    waiter.expiry = null;
+    this.#expiry.remove(waiter);
     waiter.session.countWaiting(-1);
     this.#backlogs.update(waiter.session.parent as Share);
     if (isOver) waiter.session.leave();
@@ -519,7 +518,7 @@ class FairCore implements SchedulerCore {
   }
 
   #userShares(userId: string): Share[] {
-    return trafficClasses.flatMap((name) => this.#root.children.get(name)?.children.get(userId) ?? []);
+    return trafficClasses.flatMap((name) => this.#root.find(name)?.find(userId) ?? []);
   }
 
   #countWaiting(userId: string): number {
@@ -599,8 +598,7 @@ class FairCore implements SchedulerCore {
   standing(given: Waiter, at: number): Standing {
     const waiter = given as QueuedWaiter;
     const now = Math.max(at, this.#now);
-    const { model } = waiter.call;
-    const before = waiter.lane && waiter.slot ? waiter.lane.queue.countBefore(waiter.slot) : 0;
+    const before = waiter.lane?.queue.countBefore(waiter) ?? 0;
     const ahead = countAhead(waiter.session, before, waiter.sequence, this.#meanCostMs);
     return this.#toStanding(ahead + 1, this.#waitMs(waiter, ahead, before, now));
   }

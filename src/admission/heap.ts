@@ -7,7 +7,7 @@ export interface HeapItem {
 
 export class Heap<Item extends HeapItem> {
   /** In heap order: the children of `i` are `2i + 1` and `2i + 2`. Read only. */
-  readonly items: Item[] = [];
+  items: Item[] = [];
   readonly #precedes: (a: Item, b: Item) => boolean;
 
   constructor(precedes: (a: Item, b: Item) => boolean) {
@@ -19,7 +19,9 @@ export class Heap<Item extends HeapItem> {
   }
 
   push(item: Item): void {
-    this.items.push(item);
+    // Most heaps hold one item for all their life; pushed to, an empty array would get room for many.
+    if (this.items.length === 0) this.items = [item];
+    else this.items.push(item);
     this.#rise(item, this.items.length - 1);
   }
 

@@ -12,6 +12,9 @@ export interface QueuedCall {
   /** A lower one came earlier. */
   readonly sequence: number;
   readonly deadlineAt: number;
+  /** Its place in the lane; owned by the queue, null outside it. */
+  slot: ListNode<QueuedCall> | null;
+  position: SharePosition | null;
 }
 
 /** Users looked at for the earliest deadline. */
@@ -31,7 +34,8 @@ class Position<Call extends QueuedCall> implements SharePosition {
   readonly ready: Heap<Position<Call>> | null;
   /** Calls of a session; null above. */
   readonly calls: WaitList<Call> | null;
-  readonly children = new Set<Position<Call>>();
+  nextOfShare: SharePosition | null;
+  #childCount = 0;
   /** Of the call that would be next; Infinity when there is none. */
   headSequence = Number.POSITIVE_INFINITY;
   headDeadlineAt = Number.POSITIVE_INFINITY;
@@ -42,8 +46,9 @@ class Position<Call extends QueuedCall> implements SharePosition {
     this.parent = parent;
     this.ready = isSession ? null : new Heap<Position<Call>>(goesBefore);
     this.calls = isSession ? new WaitList<Call>() : null;
-    parent?.children.add(this);
-    share.positions.push(this);
+    if (parent) parent.#childCount++;
+    this.nextOfShare = share.firstPosition;
+    share.firstPosition = this;
   }
 
   reorder(): void {
@@ -84,23 +89,28 @@ class Position<Call extends QueuedCall> implements SharePosition {
 
   /** Leaves the share when nothing waits here any more. */
   retire(): void {
-    if (this.children.size > 0 || (this.calls && this.calls.size > 0) || !this.parent) return;
-    this.share.positions.splice(this.share.positions.indexOf(this), 1);
+    if (this.#childCount > 0 || (this.calls && this.calls.size > 0) || !this.parent) return;
+    this.leaveShare();
     this.parent.ready?.remove(this);
-    this.parent.children.delete(this);
+    this.parent.#childCount--;
     this.parent.retire();
+  }
+
+  leaveShare(): void {
+    const { share } = this;
+    if (share.firstPosition === this) {
+      share.firstPosition = this.nextOfShare;
+      return;
+    }
+    let before = share.firstPosition;
+    while (before && before.nextOfShare !== this) before = before.nextOfShare;
+    if (before) before.nextOfShare = this.nextOfShare;
   }
 }
 
 function goesBefore(a: Ordered, b: Ordered): boolean {
   const [aTime, bTime] = [a.share.virtualTime, b.share.virtualTime];
   return aTime === bTime ? a.headSequence < b.headSequence : aTime < bTime;
-}
-
-/** A call's place in its lane. */
-export interface QueueSlot<Call extends QueuedCall> {
-  readonly position: Position<Call>;
-  readonly node: ListNode<Call>;
 }
 
 export class LaneQueue<Call extends QueuedCall> {
@@ -111,19 +121,22 @@ export class LaneQueue<Call extends QueuedCall> {
     this.#root = new Position<Call>(root, this, null, false);
   }
 
-  add(call: Call, session: Share): QueueSlot<Call> {
+  add(call: Call, session: Share): void {
     const position = this.#positionOf(session, true);
     const calls = position.calls as WaitList<Call>;
     let previous = calls.last;
     while (previous && call.sequence < previous.item.sequence) previous = previous.previous;
-    const node = calls.insertAfter(previous, call);
+    call.slot = calls.insertAfter(previous, call);
+    call.position = position;
     this.size++;
     position.refresh();
-    return { position, node };
   }
 
-  remove({ position, node }: QueueSlot<Call>): void {
-    position.calls?.remove(node);
+  remove(call: Call): void {
+    const position = call.position as Position<Call>;
+    position.calls?.remove(call.slot as ListNode<Call>);
+    call.slot = null;
+    call.position = null;
     this.size--;
     position.refresh();
     position.retire();
@@ -131,8 +144,7 @@ export class LaneQueue<Call extends QueuedCall> {
 
   /** The share was barred, or may wait its turn again. */
   refresh(share: Share): void {
-    for (const position of share.positions)
-      if ((position as Position<Call>).lane === this) (position as Position<Call>).refresh();
+    this.#find(share)?.refresh();
   }
 
   /**
@@ -153,26 +165,37 @@ export class LaneQueue<Call extends QueuedCall> {
   }
 
   *calls(): Generator<Call> {
-    yield* walk(this.#root);
+    yield* this.#walk(this.#root.share);
+  }
+
+  *#walk(share: Share): Generator<Call> {
+    const calls = this.#find(share)?.calls;
+    if (calls) yield* calls;
+    for (const child of [...share.waitingChildren]) yield* this.#walk(child);
   }
 
   /** Nothing waits in it any more and nothing will. */
   close(): void {
-    const { positions } = this.#root.share;
-    positions.splice(positions.indexOf(this.#root), 1);
+    this.#root.leaveShare();
   }
 
   /** Calls of one session that are before the given one. */
-  countBefore({ node }: QueueSlot<Call>): number {
+  countBefore({ slot }: Call): number {
     let count = 0;
-    for (let before = node.previous; before; before = before.previous) count++;
+    for (let before = slot?.previous; before; before = before.previous) count++;
     return count;
   }
 
   #positionOf(share: Share, isSession: boolean): Position<Call> {
-    const known = share.positions.find((position) => (position as Position<Call>).lane === this);
-    if (known) return known as Position<Call>;
+    const known = this.#find(share);
+    if (known) return known;
     return new Position<Call>(share, this, this.#positionOf(share.parent as Share, false), isSession);
+  }
+
+  #find(share: Share): Position<Call> | null {
+    let position = share.firstPosition as Position<Call> | null;
+    while (position && position.lane !== this) position = position.nextOfShare as Position<Call> | null;
+    return position;
   }
 }
 
@@ -182,11 +205,6 @@ export interface Next<Call> {
   readonly order: readonly [Share, Share, Share];
   /** Virtual time of the user that has had the least, when the next call was taken. */
   readonly leastOfUsers: number;
-}
-
-function* walk<Call extends QueuedCall>(position: Position<Call>): Generator<Call> {
-  if (position.calls) yield* position.calls;
-  for (const child of position.children) yield* walk(child);
 }
 
 /** Whether one lane's next call goes before another's, by the same rules as within a lane. */

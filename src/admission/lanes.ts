@@ -23,15 +23,14 @@ export class Lanes {
   add(waiter: QueuedWaiter): void {
     const lane = this.#laneOf(waiter.call.model);
     waiter.lane = lane;
-    waiter.slot = lane.queue.add(waiter, waiter.session);
+    lane.queue.add(waiter, waiter.session);
     this.size++;
   }
 
   remove(waiter: QueuedWaiter): void {
-    const { lane, slot } = waiter;
-    if (!lane || !slot) return;
-    lane.queue.remove(slot);
-    waiter.slot = null;
+    const { lane } = waiter;
+    if (!lane || !waiter.isWaiting) return;
+    lane.queue.remove(waiter);
     this.size--;
     if (lane.model !== null && lane.queue.size === 0) this.#close(lane as Lane & { model: string });
   }
@@ -102,44 +101,57 @@ export class Lanes {
   }
 }
 
-/** Virtual times closer than this are the same. */
-const tieMs = 1e-6;
+/** Turns closer than this to a whole number are a tie. */
+const tie = 1e-6;
+/** Calls walked past for who comes first in ties; beyond it, the first of a share's calls stands for all. */
+const walkMax = 256;
+/** Of more siblings than that, each n-th is looked at and counted n times. */
+const siblingsMax = 1_000;
 
 /**
  * How many waiting calls start before one that has `before` others of its own session ahead of it, if every call costs
- * `costMs` and nobody else comes. Costs O(shares).
+ * `costMs` and nobody else comes. Costs O(shares), bounded.
  */
 export function countAhead(session: Share, before: number, sequence: number, costMs: number): number {
   let ahead = before;
+  const walk = { left: walkMax };
   for (let share = session; share.parent; share = share.parent) {
     const startsAt = share.virtualTime + (ahead * costMs) / share.weight;
+    const siblings = share.parent.waitingChildren;
+    const stride = Math.ceil(siblings.length / siblingsMax);
     let ofOthers = 0;
-    for (const other of share.parent.children.values()) {
-      if (other === share || other.waitingCount === 0 || other.isBarred) continue;
-      const turns = ((startsAt - other.virtualTime) * other.weight) / costMs;
-      if (turns < -tieMs) continue;
-      const whole = Math.round(turns);
-      const isTie = Math.abs(turns - whole) < tieMs;
-      const count = isTie ? whole + (sequenceOf(other, whole) < sequence ? 1 : 0) : Math.ceil(turns);
-      ofOthers += Math.min(other.waitingCount, count);
+    for (let index = 0; index < siblings.length; index += stride) {
+      const other = siblings[index] as Share;
+      if (other === share || other.isBarred) continue;
+      ofOthers += countTurns(other, (startsAt - other.virtualTime) * other.weight, costMs, sequence, walk);
     }
-    ahead += ofOthers;
+    ahead += ofOthers * stride;
   }
   return ahead;
 }
 
-/** Walked at most so far: ties are common, and a long walk for each would be dear. */
-const walkMax = 64;
+/** How many of a share's calls start while it has `leadMs` of service to go, those that start at the very end included if they came earlier. */
+function countTurns(share: Share, leadMs: number, costMs: number, sequence: number, walk: { left: number }): number {
+  const turns = leadMs / costMs;
+  if (turns < -tie) return 0;
+  const whole = Math.ceil(turns - tie);
+  if (whole >= share.waitingCount) return share.waitingCount;
+  const isTie = whole - turns < tie;
+  return isTie && sequenceOf(share, whole, walk) < sequence ? whole + 1 : whole;
+}
 
 /** Arrival of the share's call with `index` others before it; of its first one where that is not in one list. */
-function sequenceOf(share: Share, index: number): number {
+function sequenceOf(share: Share, index: number, walk: { left: number }): number {
   let least = Number.POSITIVE_INFINITY;
-  for (const position of share.positions) least = Math.min(least, position.headSequence);
-  if (index === 0 || index > walkMax) return least;
+  for (let position = share.firstPosition; position; position = position.nextOfShare) {
+    least = Math.min(least, position.headSequence);
+  }
+  if (index === 0 || index > walk.left) return least;
+  walk.left -= index;
   let session = share;
-  while (session.children.size === 1) session = session.children.values().next().value as Share;
-  const [position] = session.positions;
-  return session.positions.length === 1 && position ? (position.sequenceAt(index) ?? least) : least;
+  while (session.waitingChildren.length === 1) session = session.waitingChildren[0] as Share;
+  const { firstPosition } = session;
+  return firstPosition && !firstPosition.nextOfShare ? (firstPosition.sequenceAt(index) ?? least) : least;
 }
 
 interface Turn {
@@ -170,8 +182,8 @@ function toTurn(share: Share, bySession: ReadonlyMap<Share, QueuedWaiter[]>): Tu
   const children = new Heap<Turn>((a, b) =>
     a.virtualTime === b.virtualTime ? a.sequence < b.sequence : a.virtualTime < b.virtualTime,
   );
-  for (const child of share.children.values()) {
-    const turn = child.waitingCount > 0 ? toTurn(child, bySession) : null;
+  for (const child of share.waitingChildren) {
+    const turn = toTurn(child, bySession);
     if (turn) children.push(turn);
   }
   const sequence = children.first?.sequence ?? calls[0]?.sequence;

@@ -3,7 +3,7 @@
 // step, each time later when the same limit is hit again, so that a stable limit is probed ever more rarely.
 //
 //   calls at once:  null (nothing learned) ── refusal with n in flight ──▶ n - 1 ── hold ──▶ + 1 ── … ──▶ null at the ceiling
-//   pace:           1 ── refusal ──▶ × 1.25, + 25 ms guard ── hold ──▶ ÷ 1.25 ── … ──▶ 1
+//   pace:           1 ── refusal ──▶ + 25 ms guard ── refusal ──▶ × 1.25, + 25 ms ── hold ──▶ ÷ 1.25 ── … ──▶ 1
 
 const holdMsMin = 30_000;
 const holdMsMax = 30 * 60_000;
@@ -22,6 +22,7 @@ export class LearnedConcurrency {
   /** Null: nothing learned. */
   limit: number | null = null;
   #changedAt = Number.NEGATIVE_INFINITY;
+  #loweredAt = Number.NEGATIVE_INFINITY;
   #refusedAt = Number.NEGATIVE_INFINITY;
   #holdMs = holdMsMin;
   /** The fewest calls in flight that drew a refusal. */
@@ -32,21 +33,37 @@ export class LearnedConcurrency {
     if (now - this.#refusedAt > calmMs) this.#holdMs = holdMsMin;
     this.#refusedAt = now;
     // Sent before the last fall took effect: it says nothing new.
-    if (sentAt <= this.#changedAt) return false;
+    if (sentAt <= this.#loweredAt) return false;
     const from = Math.min(this.limit ?? Number.POSITIVE_INFINITY, inFlightAtSend);
     this.limit = Math.max(1, from <= smallLimitMax ? Math.ceil(from) - 1 : Math.floor(from * 0.8));
     const isSameAgain = inFlightAtSend === this.#badCount;
     this.#holdMs = isSameAgain ? Math.min(holdMsMax, this.#holdMs * 2) : holdMsMin;
     this.#badCount = inFlightAtSend;
     this.#changedAt = now;
+    this.#loweredAt = now;
     return true;
+  }
+
+  /** So many calls were in flight when one was sent that went well: what was too many once is so no more. */
+  disprove(inFlightAtSend: number): void {
+    if (inFlightAtSend < this.#badCount) return;
+    this.#badCount = Number.POSITIVE_INFINITY;
+    this.#holdMs = holdMsMin;
+  }
+
+  /** Refused with nothing else in flight: it was not the number of calls. What was learned of it may soon rise. */
+  doubt(): void {
+    this.#badCount = Number.POSITIVE_INFINITY;
+    this.#holdMs = holdMsMin;
   }
 
   /** Restricted to one call at once, for at least `holdMs`. */
   restrict(holdMs: number, now: number): void {
     this.limit = 1;
     this.#changedAt = now;
+    this.#loweredAt = now;
     this.#refusedAt = now;
+    this.#badCount = 2;
     this.#holdMs = Math.max(this.#holdMs, holdMs);
   }
 
@@ -70,18 +87,26 @@ export class LearnedPace {
   slowdown = 1;
   guardMs = 0;
   #changedAt = Number.NEGATIVE_INFINITY;
+  #slowedAt = Number.NEGATIVE_INFINITY;
   #holdMs = holdMsMin;
   #slowestBad = 0;
 
-  /** True: it slowed down. */
+  /**
+   * True: it slowed down. The first refusal in a while only widens the guard, since starts that bunched on their way
+   * are the likeliest cause, and that costs least.
+   */
   slow(sentAt: number, now: number): boolean {
-    if (sentAt <= this.#changedAt) return false;
-    const isSameAgain = this.slowdown <= this.#slowestBad && now - this.#changedAt < calmMs;
-    this.#holdMs = isSameAgain ? Math.min(holdMsMax, this.#holdMs * 2) : holdMsMin;
-    this.#slowestBad = this.slowdown;
-    this.slowdown = Math.min(slowdownMax, this.slowdown * slowdownStep);
+    if (sentAt <= this.#slowedAt) return false;
+    const isFirst = now - this.#slowedAt > this.#holdMs && this.slowdown === 1;
+    const isSameAgain = this.slowdown <= this.#slowestBad && now - this.#slowedAt < calmMs;
+    this.#holdMs = isSameAgain && !isFirst ? Math.min(holdMsMax, this.#holdMs * 2) : holdMsMin;
     this.guardMs = Math.min(guardMsMax, this.guardMs + guardStepMs);
+    if (!isFirst) {
+      this.#slowestBad = this.slowdown;
+      this.slowdown = Math.min(slowdownMax, this.slowdown * slowdownStep);
+    }
     this.#changedAt = now;
+    this.#slowedAt = now;
     return true;
   }
 

@@ -46,8 +46,8 @@ function listOf(name: "upstream" | "user", gates: readonly Gates[], now: number)
 }
 
 export function describeUsers(root: Share): UserState[] {
-  return [...root.children.values()].flatMap((ofClass) =>
-    Array.from(ofClass.children.values(), (share) => ({
+  return [...root.children].flatMap((ofClass) =>
+    Array.from(ofClass.children, (share) => ({
       userId: share.key,
       class: ofClass.key as TrafficClass,
       weight: share.weight,

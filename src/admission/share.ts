@@ -13,6 +13,7 @@ import type { HeapItem } from "./heap.ts";
 
 /** Where a share's calls wait, in one lane; see lane-queue.ts. */
 export interface SharePosition extends HeapItem {
+  nextOfShare: SharePosition | null;
   /** Arrival of the call that would be next. */
   readonly headSequence: number;
   /** The share's virtual time has changed. */
@@ -55,13 +56,17 @@ export class Share {
   #startedAt = Number.NEGATIVE_INFINITY;
   /** Lane-milliseconds that were served, corrected as they become known. */
   servedMs = 0;
-  readonly children = new Map<string, Share>();
+  /** Of whom something waits, in no order. */
+  readonly waitingChildren: Share[] = [];
+  #waitingIndex = -1;
   /** Only of users. */
   backlog: Backlog | null = null;
-  /** One for each lane in which its calls wait. */
-  readonly positions: SharePosition[] = [];
+  /** One for each lane in which its calls wait, linked by `nextOfShare`. */
+  firstPosition: SharePosition | null = null;
   /** What the bound on debt has cut off, still to be set off against refunds. */
   #forgiven = 0;
+  /** Made with the first child: most shares are sessions. */
+  #children: Map<string, Share> | null = null;
 
   constructor(key: string, weight: number, parent: Share | null) {
     this.key = key;
@@ -71,13 +76,22 @@ export class Share {
   }
 
   child(key: string, weight: number): Share {
-    let child = this.children.get(key);
+    this.#children ??= new Map();
+    let child = this.#children.get(key);
     if (!child) {
       child = new Share(key, weight, this);
-      this.children.set(key, child);
+      this.#children.set(key, child);
     }
     child.weight = weight;
     return child;
+  }
+
+  find(key: string): Share | undefined {
+    return this.#children?.get(key);
+  }
+
+  get children(): Iterable<Share> {
+    return this.#children?.values() ?? [];
   }
 
   /** A call came. Where none waited, the present is where it begins: what was not asked for is not owed. */
@@ -94,28 +108,51 @@ export class Share {
   leave(): void {
     for (let share: Share = this; share.parent; share = share.parent) {
       share.busyCount--;
-      if (share.isForgettable) share.parent.children.delete(share.key);
+      if (share.isForgettable) share.parent.#forget(share);
     }
   }
 
   /** Classes stay: their present is that of all their users. */
   get isForgettable(): boolean {
     const { parent } = this;
-    if (!parent?.parent || this.busyCount > 0 || this.children.size > 0) return false;
+    if (!parent?.parent || this.busyCount > 0 || (this.#children?.size ?? 0) > 0) return false;
     return this.virtualTime <= parent.now;
   }
 
   /** Forgets idle descendants that owe nothing any more, or anything when `forgivesAll`. */
   sweep(forgivesAll: boolean): void {
-    for (const child of this.children.values()) {
+    for (const child of this.children) {
       child.sweep(forgivesAll);
       const isForgiven = forgivesAll && child.busyCount === 0 && this.parent !== null;
-      if (isForgiven || child.isForgettable) this.children.delete(child.key);
+      if (isForgiven || child.isForgettable) this.#forget(child);
     }
   }
 
+  #forget(child: Share): void {
+    this.#children?.delete(child.key);
+  }
+
   countWaiting(change: 1 | -1): void {
-    for (let share: Share | null = this; share; share = share.parent) share.waitingCount += change;
+    for (let share: Share | null = this; share; share = share.parent) {
+      share.waitingCount += change;
+      if (share.parent && share.waitingCount === (change === 1 ? 1 : 0)) share.parent.#list(share);
+    }
+  }
+
+  /** Keeps the children of whom something waits together: the last one fills the gap. */
+  #list(child: Share): void {
+    const { waitingChildren } = this;
+    if (child.waitingCount > 0) {
+      child.#waitingIndex = waitingChildren.length;
+      waitingChildren.push(child);
+      return;
+    }
+    const last = waitingChildren.pop() as Share;
+    if (last !== child) {
+      waitingChildren[child.#waitingIndex] = last;
+      last.#waitingIndex = child.#waitingIndex;
+    }
+    child.#waitingIndex = -1;
   }
 
   countRunning(change: 1 | -1): void {
@@ -170,14 +207,14 @@ export class Share {
   #moveTo(virtualTime: number): void {
     if (virtualTime === this.virtualTime) return;
     this.virtualTime = virtualTime;
-    for (const position of this.positions) position.reorder();
+    for (let position = this.firstPosition; position; position = position.nextOfShare) position.reorder();
   }
 
   /** Differences alone mean something. The order of all that are busy stays, so no heap has to know. */
   #rebase(): void {
     let origin = this.now;
-    for (const child of this.children.values()) if (child.busyCount > 0) origin = Math.min(origin, child.virtualTime);
-    for (const child of this.children.values()) child.virtualTime = Math.max(0, child.virtualTime - origin);
+    for (const child of this.children) if (child.busyCount > 0) origin = Math.min(origin, child.virtualTime);
+    for (const child of this.children) child.virtualTime = Math.max(0, child.virtualTime - origin);
     this.now -= origin;
   }
 }

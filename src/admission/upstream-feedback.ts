@@ -47,6 +47,7 @@ export class UpstreamFeedback {
     if (verdict.kind !== "good") this.#tell("upstream_refused", key, keyModel, verdict.kind, { code: verdict.code });
     switch (verdict.kind) {
       case "good":
+        keyModel.learned.disprove(grant.inFlightAtSend);
         this.#recover(key, keyModel, sentAt);
         return false;
       case "over_limit":
@@ -116,6 +117,7 @@ export class UpstreamFeedback {
     // Alone, it can't have been too many of ours: the pace, or somebody else who uses the key.
     const inRow = this.#crowded.get(keyModel) ?? 0;
     this.#crowded.set(keyModel, inRow + 1);
+    keyModel.learned.doubt();
     const waitMs = Math.min(crowdedWaitMs.max, crowdedWaitMs.first * 2 ** inRow);
     keyModel.health.pause(now + waitMs * (1 + 0.2 * this.#random()), verdict.code ?? "429");
     this.#slow(key, verdict, sentAt, now);

@@ -2,12 +2,12 @@
 
 import type { Usage } from "../base/answer.ts";
 import type { Grant, OfferedCall, Waiter } from "./core.ts";
-import type { ExpirySlot } from "./expiry.ts";
 import type { Hold } from "./gates.ts";
 import type { KeyModel, UpstreamKey } from "./key-pool.ts";
-import type { LaneQueue, QueueSlot } from "./lane-queue.ts";
+import type { LaneQueue } from "./lane-queue.ts";
 import type { Place } from "./scheduler.ts";
-import type { Share } from "./share.ts";
+import type { Share, SharePosition } from "./share.ts";
+import type { ListNode } from "./wait-list.ts";
 
 /** One upstream limit that calls share, and who waits for it. */
 export interface Lane {
@@ -30,8 +30,10 @@ export class QueuedWaiter implements Waiter {
   positionAtArrival = 0;
   etaMsAtArrival = 0;
   lane: Lane | null = null;
-  slot: QueueSlot<QueuedWaiter> | null = null;
-  expiry: ExpirySlot<QueuedWaiter> | null = null;
+  slot: ListNode<QueuedWaiter> | null = null;
+  position: SharePosition | null = null;
+  expiry: ListNode<QueuedWaiter> | null = null;
+  expiryGroup: object | null = null;
 
   constructor(call: OfferedCall, session: Share, place: Place, reserved: { tokens: number; isDebt: boolean }) {
     this.call = call;

@@ -110,12 +110,14 @@ export class ReferenceScheduler {
     if (waiting) this.#leaveQueue(waiting);
   }
 
-  tick(now: number): ReferenceAnswer[] {
+  /** `preferred` is whom somebody else has started, in order: taken where the shares of several are equal. */
+  tick(now: number, preferred: readonly string[] = []): ReferenceAnswer[] {
     const answers = this.#expire(now);
     for (;;) {
       const startable = this.#waiting.filter(({ call }) => this.#mayStart(call, now));
       if (startable.length === 0) return answers;
-      const next = this.#pick(startable);
+      const wanted = preferred[answers.filter(({ kind }) => kind === "granted").length];
+      const next = this.#equals(startable).find(({ call }) => call.callId === wanted) ?? this.#pick(startable);
       this.#waiting = this.#waiting.filter((other) => other !== next);
       this.#start(next);
       answers.push({ kind: "granted", callId: next.call.callId });
@@ -176,6 +178,17 @@ export class ReferenceScheduler {
       return heads.reduce((a, b) => (isServedFirst(a, b) ? a : b)).next;
     };
     return nextOf(startable, 0);
+  }
+
+  /** Everybody who might be next if it did not matter who of equals goes first; within a flow it does. */
+  #equals(startable: readonly Waiting[]): Waiting[] {
+    const below = (calls: readonly Waiting[], depth: number): Waiting[] => {
+      if (depth === 3) return [calls.reduce((a, b) => (goesFirst(a, b) ? a : b))];
+      const children = [...Map.groupBy(calls, ({ call }) => this.#pathOf(call)[depth] as Node)];
+      const least = Math.min(...children.map(([{ virtualTime }]) => virtualTime));
+      return children.flatMap(([node, own]) => (node.virtualTime === least ? below(own, depth + 1) : []));
+    };
+    return below(startable, 0);
   }
 
   #start({ call }: Waiting): void {
