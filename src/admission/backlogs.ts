@@ -7,34 +7,33 @@ import type { QueuedWaiter } from "./waiter.ts";
 
 export class Backlogs {
   readonly #byLength = new Heap<Backlog>(isLonger);
-  #count = 0;
 
   /** The number of calls that wait for this user has changed. */
   update(user: Share): void {
-    user.backlog ??= { heapIndex: -1, share: user, since: 0 };
+    user.backlog ??= { heapIndex: -1, share: user };
     const { backlog } = user;
     if (user.waitingCount === 0) this.#byLength.remove(backlog);
     else if (backlog.heapIndex >= 0) this.#byLength.update(backlog);
-    else {
-      backlog.since = ++this.#count;
-      this.#byLength.push(backlog);
-    }
+    else this.#byLength.push(backlog);
   }
 
   /** Whose call must go for the newcomer, which counts as waiting already. Null: the newcomer itself. */
   findVictim(newcomer: QueuedWaiter): QueuedWaiter | null {
     const longest = this.#byLength.first?.share;
-    const own = newcomer.session.parent as Share;
+    const own = newcomer.user;
     // Who would have less than the newcomer then may keep it: that would only turn things around.
     if (!longest || longest === own || lengthWithoutNewest(longest) < own.waitingCount / weightOf(own)) return null;
     return newestOf(longest);
   }
 }
 
-/** By what would be left: one call of a user of little weight is not a long backlog. Among equals, who came last. */
+/** By what would be left: one call of a user of little weight is not a long backlog. Among equals of a class, who began to wait last. */
 function isLonger(a: Backlog, b: Backlog): boolean {
   const [aLength, bLength] = [lengthWithoutNewest(a.share), lengthWithoutNewest(b.share)];
-  return aLength === bLength ? a.since > b.since : aLength > bLength;
+  if (aLength !== bLength) return aLength > bLength;
+  // Users of different classes have begun to wait in orders of their own.
+  const [aClass, bClass] = [a.share.parent as Share, b.share.parent as Share];
+  return aClass === bClass ? a.share.waitsSince > b.share.waitsSince : aClass.weight < bClass.weight;
 }
 
 function lengthWithoutNewest(user: Share): number {

@@ -43,8 +43,8 @@ export class Costs {
   readonly #capacity: Capacity;
   readonly #models = new Map<string, ModelStatistics>();
   readonly #users = new Map<string, Means>();
-  /** Of all calls, in lane-milliseconds; the scale of the deadline window and of estimates. */
-  meanMs = 0;
+  /** Of all calls; 0: not known. */
+  #meanMs = 0;
 
   constructor(capacity: Capacity) {
     this.#capacity = capacity;
@@ -57,6 +57,11 @@ export class Costs {
     const used = tokens / this.#capacity.tokensPerMs(model);
     // Without any bound a start still counts, or whoever asks most would be served most.
     return Math.max(start, slot, used) || 1;
+  }
+
+  /** Of any call, in lane-milliseconds: the scale of the deadline window and of forecasts. */
+  get typicalMs(): number {
+    return this.#meanMs || this.price("", 0, 0);
   }
 
   estimateMs({ userId, model }: OfferedCall): number {
@@ -129,7 +134,7 @@ export class Costs {
     }
     this.#learnOfUser(toKey(userId, model), seen);
     const cost = this.price(model, slotMs, tokens);
-    this.meanMs += (cost - this.meanMs) * (this.meanMs === 0 ? 1 : meanShare);
+    this.#meanMs += (cost - this.#meanMs) * (this.#meanMs === 0 ? 1 : meanShare);
   }
 
   #learnOfUser(key: string, seen: Means): void {

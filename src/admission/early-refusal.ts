@@ -2,7 +2,6 @@
 // refused at once when the queue is as long as can be served within its time, when its user's calls start too rarely,
 // or when they already take their share of the places; in return, a call of which the time runs out may go first.
 
-import type { Share } from "./share.ts";
 import type { QueuedWaiter } from "./waiter.ts";
 
 /** A user's calls may take so much of the places that are free: the rest is for those who come next (dynamic threshold). */
@@ -32,7 +31,7 @@ export type EarlyAnswer =
 
 /** `waiter` counts as waiting already. */
 export function judgeEarly(waiter: QueuedWaiter, { fairMs, places, taken, waitMs }: Prospect): EarlyAnswer {
-  const { startGapMs, waitingCount } = waiter.session.parent as Share;
+  const { startGapMs, waitingCount } = waiter.user;
   const mayWaitMs = waiter.deadlineAt - waiter.arrivedAt;
   const ownBefore = waitingCount - 1;
   /** Until so many of the user's own calls have started. */
@@ -63,7 +62,8 @@ export function findUrgent(
   waitMs: (ahead: number) => number,
   now: number,
 ): QueuedWaiter | null {
-  const first = byDeadline.find((waiter) => waiter === chosen || mayGo(waiter));
+  // Of its own session, nobody is passed.
+  const first = byDeadline.find((waiter) => waiter === chosen || (!waiter.slot?.previous && mayGo(waiter)));
   if (first === undefined || first === chosen) return null;
   let ahead = 0;
   for (const waiter of byDeadline) {

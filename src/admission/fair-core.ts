@@ -4,12 +4,10 @@
 //   every operation ──▶ expired ones out ──▶ dispatch: while a lane is open, the next in fair order ──▶ tick hands out
 
 import type { Usage } from "../base/answer.ts";
-import { trafficClasses } from "../base/principal.ts";
 import type { RemainingLimit } from "../base/queue-facts.ts";
 import type { RefusalReason } from "../base/refusal.ts";
 import type { Verdict } from "../base/verdict.ts";
 import { Alarms } from "./alarms.ts";
-import { Backlogs } from "./backlogs.ts";
 import type {
   CoreOptions,
   DecisionObserver,
@@ -23,21 +21,18 @@ import type {
 } from "./core.ts";
 import { Costs } from "./costs.ts";
 import { findUrgent, judgeEarly, replaceableMs, urgencyCosts, urgentMax } from "./early-refusal.ts";
-import { adviseRetryMs, Estimator } from "./estimate.ts";
-import { Expiry } from "./expiry.ts";
+import { Estimator } from "./estimate.ts";
+import { FairQueue } from "./fair-queue.ts";
+import { Forecast } from "./forecast.ts";
 import { Hold } from "./gates.ts";
+import type { Health } from "./health.ts";
 import { type Choice, KeyPool } from "./key-pool.ts";
 import type { Next } from "./lane-queue.ts";
-import { countAhead, foreseeOrder, Lanes } from "./lanes.ts";
 import { type LimitedUser, LimitedUsers } from "./limited-users.ts";
-import { describeUsers, listAllowances } from "./report.ts";
 import type { AdmissionLimits, Decision, Place, SchedulerGauges, SchedulerSnapshot, Standing } from "./scheduler.ts";
-import { Share } from "./share.ts";
 import { UpstreamFeedback } from "./upstream-feedback.ts";
 import { QueuedWaiter, RunningGrant } from "./waiter.ts";
 
-/** Shares of the classes: interactive, default, batch. */
-const classWeights = { interactive: 16, default: 4, batch: 1 };
 /** What a client hears that has no time for another try. */
 const reasonsByKind = {
   over_limit: "upstream_rate_limited",
@@ -53,10 +48,6 @@ const reasonsByKind = {
 const retrySeniority = 2 ** 40;
 /** A streaming call's cost is looked at so often. */
 const pricingIntervalMs = 250;
-/** Idle shares that still owe something are looked through so often, and forgotten after a while. */
-const sweepIntervalMs = 60_000;
-const sweepsUntilForgiven = 10;
-
 export function createFairCore(options: CoreOptions): SchedulerCore {
   return new FairCore(options);
 }
@@ -66,34 +57,41 @@ class FairCore implements SchedulerCore {
   readonly #options: CoreOptions;
   readonly #pool: KeyPool;
   readonly #costs: Costs;
-  readonly #root = new Share("", 1, null);
-  readonly #lanes: Lanes;
-  readonly #backlogs = new Backlogs();
+  readonly #queue: FairQueue;
   readonly #users: LimitedUsers;
   readonly #running = new Set<RunningGrant>();
-  readonly #expiry = new Expiry<QueuedWaiter>();
   readonly #alarms = new Alarms();
   readonly #estimator: Estimator;
+  readonly #forecast: Forecast;
   readonly #feedback: UpstreamFeedback;
   #granted: { waiter: QueuedWaiter; grant: RunningGrant }[] = [];
   #refused: { waiter: QueuedWaiter; no: No }[] = [];
   #sequence = 0;
   #now = 0;
+  /** When a lane that is shut now opens. */
   #opensAt = Number.POSITIVE_INFINITY;
-  #sweptAt = 0;
-  #sweepCount = 0;
 
   constructor(options: CoreOptions) {
-    const { limits } = options;
+    const { limits, random } = options;
     this.#options = options;
     this.#limits = limits;
     this.#pool = new KeyPool(limits);
     this.#costs = new Costs(this.#pool);
     this.#pool.slotMsOf = (model) => this.#costs.slotMedianMsOf(model);
-    this.#lanes = new Lanes(this.#pool, this.#root);
+    this.#queue = new FairQueue(this.#pool);
     this.#users = new LimitedUsers(limits.user);
     this.#estimator = new Estimator(this.#pool, this.#costs, this.#running);
-    this.#feedback = new UpstreamFeedback(this.#pool, options.random, options.observer ?? (() => {}));
+    this.#feedback = new UpstreamFeedback(this.#pool, random, options.observer ?? (() => {}));
+    this.#forecast = new Forecast({
+      queue: this.#queue,
+      pool: this.#pool,
+      costs: this.#costs,
+      users: this.#users,
+      estimator: this.#estimator,
+      running: this.#running,
+      random,
+      limits: () => this.#limits,
+    });
   }
 
   // --- a call comes, and goes
@@ -103,11 +101,11 @@ class FairCore implements SchedulerCore {
     const place = call.place ?? this.#newPlace(call, now);
     const no = this.#refuseAtOnce(call, place, now);
     if (no) return this.#refuseOffer(call, no);
-    const session = this.#shareOf(call);
+    const session = this.#queue.shareOf(call, this.#users.find(call.userId)?.isBarred ?? false);
     session.enter();
     const waiter = new QueuedWaiter(call, session, place, this.#costs.reserve(call));
     this.#relax(call.model, now);
-    if (this.#lanes.size === 0) {
+    if (this.#queue.size === 0) {
       const choice = this.#chooseFor(waiter, now);
       if (choice) return { kind: "granted", grant: this.#grant(waiter, choice, now) };
     }
@@ -118,20 +116,13 @@ class FairCore implements SchedulerCore {
   #refuseAtOnce(call: OfferedCall, place: Place, now: number): No | null {
     if (place.deadlineAt <= now && call.place) return this.#timedOut(call, place, now);
     const block = this.#pool.blockBeyond(call.model, Math.max(place.deadlineAt, now));
-    if (block?.refusal) {
-      const facts = { retryAfterMs: Math.ceil(Math.max(1_000, block.blockedUntil - now)) };
-      return {
-        reason: block.refusal,
-        facts: block.because === null ? facts : { ...facts, upstreamCode: block.because },
-      };
-    }
-    return null;
+    return block && toBlocked(block, now);
   }
 
   #enqueue(waiter: QueuedWaiter, now: number): Offer {
     const { call } = waiter;
-    this.#join(waiter, now);
-    const standing = this.standing(waiter, now);
+    this.#queue.add(waiter, this.#mayWaitMs(waiter, now));
+    const standing = this.#forecast.standing(waiter, now);
     waiter.positionAtArrival = standing.position;
     waiter.etaMsAtArrival = standing.etaMs;
     this.#dispatch(now);
@@ -140,7 +131,13 @@ class FairCore implements SchedulerCore {
     if (no) return this.#refuseOffer(call, no);
     const what = call.place ? "requeued" : "queued";
     if (this.#tracer)
-      this.#trace({ what, ...this.#factsOf(waiter), ...standing, isAlert: false, why: this.#whyWaiting(waiter, now) });
+      this.#trace({
+        what,
+        ...this.#factsOf(waiter),
+        ...standing,
+        isAlert: false,
+        why: this.#forecast.findBlocker(waiter, now),
+      });
     return { kind: "waiting", waiter, standing };
   }
 
@@ -157,18 +154,18 @@ class FairCore implements SchedulerCore {
   #makeRoom(waiter: QueuedWaiter, standing: Standing, now: number): No | null {
     const { queueCapacity, userQueueCapacity, refusesEarly } = this.#limits;
     const { model, userId } = waiter.call;
-    if (userQueueCapacity !== null && !waiter.call.place && this.#countWaiting(userId) > userQueueCapacity) {
+    if (userQueueCapacity !== null && !waiter.call.place && this.#queue.countOf(userId) > userQueueCapacity) {
       this.#leave(waiter);
-      const retryAfterMs = this.#adviseRetry(model, standing.position - 1, false, now);
+      const retryAfterMs = this.#forecast.adviseRetry(model, standing.position - 1, false, now);
       return {
         reason: "user_queue_full",
         facts: { waiting: userQueueCapacity, limit: userQueueCapacity, retryAfterMs, ...toFacts(standing) },
       };
     }
-    if (this.#lanes.size > queueCapacity && !(waiter.call.place && queueCapacity > 0)) {
-      const victim = this.#backlogs.findVictim(waiter) ?? waiter;
+    if (this.#queue.size > queueCapacity && !(waiter.call.place && queueCapacity > 0)) {
+      const victim = this.#queue.findVictim(waiter) ?? waiter;
       this.#leave(victim);
-      const retryAfterMs = this.#adviseRetry(model, this.#lanes.size, false, now);
+      const retryAfterMs = this.#forecast.adviseRetry(model, this.#queue.size, false, now);
       const facts = { waiting: queueCapacity, limit: queueCapacity, retryAfterMs, ...toFacts(standing) };
       if (victim === waiter) return { reason: "queue_full", facts };
       this.#refuseWaiter(
@@ -182,10 +179,10 @@ class FairCore implements SchedulerCore {
 
   #refuseEarly(waiter: QueuedWaiter, standing: Standing, now: number): No | null {
     const mayWaitMs = waiter.deadlineAt - waiter.arrivedAt;
-    const taken = this.#lanes.size - 1;
+    const taken = this.#queue.size - 1;
     const answer = judgeEarly(waiter, {
       fairMs: standing.etaMs,
-      places: mayWaitMs / this.#meanCostMs,
+      places: mayWaitMs / this.#costs.typicalMs,
       taken,
       waitMs: (ahead) => this.#estimator.waitMs(waiter.call.model, waiter.tokens, ahead, now),
     });
@@ -194,7 +191,7 @@ class FairCore implements SchedulerCore {
     this.#leave(waiter);
     const waitMs = answer.kind === "too_long" ? answer.waitMs : standing.etaMs;
     const advice = { waitMs, mayWaitMs, placeMs: answer.roomMs, hasWaited: false };
-    const facts = { ...toFacts(standing), retryAfterMs: adviseRetryMs(advice, this.#options.random()) };
+    const facts = { ...toFacts(standing), retryAfterMs: this.#forecast.spreadRetry(advice) };
     if (answer.kind === "too_long")
       return { reason: "wait_too_long", facts: { ...facts, elapsedMs: waitMs, limit: mayWaitMs } };
     return { reason: "user_queue_full", facts: { ...facts, waiting: answer.waiting, limit: answer.limit } };
@@ -202,12 +199,12 @@ class FairCore implements SchedulerCore {
 
   /** A newcomer of whom nothing waits takes the place of the newest of the longest backlog, if that came just now. */
   #takePlace(waiter: QueuedWaiter, now: number): boolean {
-    if ((waiter.session.parent as Share).waitingCount > 1) return false;
-    const victim = this.#backlogs.findVictim(waiter);
+    if (waiter.user.waitingCount > 1) return false;
+    const victim = this.#queue.findVictim(waiter);
     if (!victim || now - victim.arrivedAt > replaceableMs) return false;
     this.#leave(victim);
-    const retryAfterMs = this.#adviseRetry(victim.call.model, this.#lanes.size, false, now);
-    const limit = this.#lanes.size;
+    const retryAfterMs = this.#forecast.adviseRetry(victim.call.model, this.#queue.size, false, now);
+    const limit = this.#queue.size;
     this.#refuseWaiter(victim, { reason: "queue_full", facts: { waiting: limit, limit, retryAfterMs } }, "evicted");
     return true;
   }
@@ -267,7 +264,7 @@ class FairCore implements SchedulerCore {
     const isRetryable = this.#feedback.take(grant, verdict, now);
     // A model that has trouble of its own must not hold up the others.
     if (verdict.kind !== "good") {
-      this.#lanes.separate(grant.call.model);
+      this.#queue.separate(grant.call.model);
       this.#refuseHopeless(now);
     }
     return isRetryable;
@@ -333,11 +330,11 @@ class FairCore implements SchedulerCore {
   tick(at: number): Turn {
     const now = this.#advance(at);
     this.#dispatch(now);
-    this.#sweep(now);
+    if (this.#queue.sweep(now)) this.#users.sweep(now);
     const turn = {
       granted: this.#granted,
       refused: this.#refused,
-      wakeAt: Math.min(this.#expiry.nextAt, this.#alarms.nextAt, this.#opensAt),
+      wakeAt: Math.min(this.#queue.expiresAt, this.#alarms.nextAt, this.#opensAt),
     };
     this.#granted = [];
     this.#refused = [];
@@ -349,7 +346,7 @@ class FairCore implements SchedulerCore {
     const now = Math.max(this.#now, at);
     this.#now = now;
     this.#alarms.ringDue(now);
-    for (let waiter = this.#expiry.due(now); waiter; waiter = this.#expiry.due(now)) {
+    for (let waiter = this.#queue.expired(now); waiter; waiter = this.#queue.expired(now)) {
       this.#leave(waiter);
       this.#refuseWaiter(waiter, this.#timedOut(waiter.call, waiter, now), "refused");
     }
@@ -359,8 +356,8 @@ class FairCore implements SchedulerCore {
   /** Starts, in fair order, whoever may start. */
   #dispatch(now: number): void {
     this.#opensAt = Number.POSITIVE_INFINITY;
-    while (this.#lanes.size > 0) {
-      const { next, opensAt } = this.#lanes.next(this.#windowMs, now);
+    while (this.#queue.size > 0) {
+      const { next, opensAt } = this.#queue.next(this.#windowMs, now);
       this.#opensAt = opensAt;
       if (!next) return;
       const waiter = this.#limits.refusesEarly ? this.#firstInTime(next, now) : next.call;
@@ -381,7 +378,7 @@ class FairCore implements SchedulerCore {
         this.#opensAt = Math.min(opensAt, this.#pool.openAt(waiter.call.model, waiter.tokens, now));
         return;
       }
-      this.#leave(waiter, false);
+      this.#queue.remove(waiter);
       if (waiter.positionAtArrival > 0) this.#estimator.noteWait(waiter.etaMsAtArrival, now - waiter.arrivedAt);
       this.#granted.push({ waiter, grant: this.#grant(waiter, choice, now, next.leastOfUsers) });
     }
@@ -389,13 +386,12 @@ class FairCore implements SchedulerCore {
 
   /** The next in fair order, unless another, not far ahead of its share, would be too late then. */
   #firstInTime({ call: chosen, leastOfUsers }: Next<QueuedWaiter>, now: number): QueuedWaiter {
-    const latest = leastOfUsers + urgencyCosts * this.#meanCostMs;
-    const mayGo = ({ call, session, tokens }: QueuedWaiter) => {
-      const user = session.parent as Share;
+    const latest = leastOfUsers + urgencyCosts * this.#costs.typicalMs;
+    const mayGo = ({ call, user, tokens }: QueuedWaiter) => {
       return user.virtualTime <= latest && !user.isBarred && this.#pool.laneOpenAt(call.model, tokens, now) <= now;
     };
     const waitMs = (ahead: number) => this.#estimator.waitMs(chosen.call.model, 0, ahead, now);
-    return findUrgent(this.#expiry.nearest(urgentMax), chosen, mayGo, waitMs, now) ?? chosen;
+    return findUrgent(this.#queue.mostUrgent(urgentMax), chosen, mayGo, waitMs, now) ?? chosen;
   }
 
   #chooseFor(waiter: QueuedWaiter, now: number): Choice | null {
@@ -418,7 +414,7 @@ class FairCore implements SchedulerCore {
     const holds = [userHold, new Hold(key.gates, tokens, isDebt), new Hold(keyModel.gates, tokens, isDebt)];
     const estimateMs = this.#costs.estimateMs(call);
     const grant = new RunningGrant(waiter, key, keyModel, holds, estimateMs, now);
-    (session.parent as Share).noteStart(waiter.arrivedAt, now);
+    waiter.user.noteStart(waiter.arrivedAt, now);
     session.charge(estimateMs, leastOfUsers);
     session.countRunning(1);
     key.health.start(grant);
@@ -440,11 +436,7 @@ class FairCore implements SchedulerCore {
 
   /** Virtual time within which the earliest deadline goes first. */
   get #windowMs(): number {
-    return (this.#options.deadlineWindow ?? 1) * this.#meanCostMs;
-  }
-
-  get #meanCostMs(): number {
-    return this.#costs.meanMs || this.#costs.price("", 0, 0);
+    return (this.#options.deadlineWindow ?? 1) * this.#costs.typicalMs;
   }
 
   #relax(model: string, now: number): boolean {
@@ -464,33 +456,20 @@ class FairCore implements SchedulerCore {
     };
   }
 
-  #shareOf({ class: name, userId, weight, flowId }: OfferedCall): Share {
-    const share = this.#root.child(name, classWeights[name]).child(userId, weight);
-    share.isBarred = this.#users.find(userId)?.isBarred ?? false;
-    return share.child(flowId, 1);
+  /** How long a call may wait from now on. */
+  #mayWaitMs({ call, deadlineAt }: QueuedWaiter, now: number): number {
+    if (call.place) return deadlineAt - now;
+    return Math.min(this.#limits.queueTimeoutMs, call.patienceMs ?? Number.POSITIVE_INFINITY);
   }
 
-  #join(waiter: QueuedWaiter, now: number): void {
-    this.#lanes.add(waiter);
-    waiter.session.countWaiting(1);
-    this.#backlogs.update(waiter.session.parent as Share);
-    const mayWaitMs = waiter.call.place
-      ? waiter.deadlineAt - now
-      : Math.min(this.#limits.queueTimeoutMs, waiter.call.patienceMs ?? Number.POSITIVE_INFINITY);
-    this.#expiry.add(waiter, mayWaitMs);
-  }
-
-  /** Out of the queue; `isOver`: it will not run either. */
-  #leave(waiter: QueuedWaiter, isOver = true): void {
-    this.#lanes.remove(waiter);
-    this.#expiry.remove(waiter);
-    waiter.session.countWaiting(-1);
-    this.#backlogs.update(waiter.session.parent as Share);
-    if (isOver) waiter.session.leave();
+  /** Out of the queue, and it will not run either. */
+  #leave(waiter: QueuedWaiter): void {
+    this.#queue.remove(waiter);
+    waiter.session.leave();
   }
 
   clear(): readonly Waiter[] {
-    const all = [...this.#lanes.waiters()];
+    const all = [...this.#queue.waiters()];
     for (const waiter of all) this.#leave(waiter);
     return all;
   }
@@ -498,10 +477,7 @@ class FairCore implements SchedulerCore {
   #bar(user: LimitedUser, until: number): void {
     user.isBarred = true;
     if (until < Number.POSITIVE_INFINITY) user.alarm = this.#alarms.set(until, () => this.#unbar(user.userId));
-    for (const share of this.#userShares(user.userId)) {
-      share.isBarred = true;
-      this.#lanes.refresh(share);
-    }
+    this.#queue.setBarred(user.userId, true);
   }
 
   /** One of its own limits may have room again. */
@@ -511,46 +487,18 @@ class FairCore implements SchedulerCore {
     user.isBarred = false;
     if (user.alarm) this.#alarms.cancel(user.alarm);
     user.alarm = null;
-    for (const share of this.#userShares(userId)) {
-      share.isBarred = false;
-      this.#lanes.refresh(share);
-    }
-  }
-
-  #userShares(userId: string): Share[] {
-    return trafficClasses.flatMap((name) => this.#root.find(name)?.find(userId) ?? []);
-  }
-
-  #countWaiting(userId: string): number {
-    return this.#userShares(userId).reduce((sum, share) => sum + share.waitingCount, 0);
-  }
-
-  #sweep(now: number): void {
-    if (now - this.#sweptAt < sweepIntervalMs) return;
-    this.#sweptAt = now;
-    this.#sweepCount++;
-    this.#root.sweep(this.#sweepCount % sweepsUntilForgiven === 0);
-    this.#users.sweep(now);
+    this.#queue.setBarred(userId, false);
   }
 
   // --- saying no
 
   /** What the upstream refused before says more than that the queue took too long. */
   #timedOut({ model }: OfferedCall, { arrivedAt, deadlineAt, upstreamRefusal }: Place, now: number): No {
-    const retryAfterMs = this.#adviseRetry(model, this.#lanes.size, true, now);
+    const retryAfterMs = this.#forecast.adviseRetry(model, this.#queue.size, true, now);
     const facts = { limit: deadlineAt - arrivedAt, elapsedMs: now - arrivedAt, retryAfterMs };
     if (upstreamRefusal === null) return { reason: "queue_timeout", facts };
     const { reason, code } = upstreamRefusal;
     return { reason, facts: code === null ? facts : { ...facts, upstreamCode: code } };
-  }
-
-  #adviseRetry(model: string, ahead: number, hasWaited: boolean, now: number): number {
-    const { queueCapacity, queueTimeoutMs } = this.#limits;
-    const waitMs = this.#estimator.waitMs(model, 0, ahead, now);
-    const placeMs = this.#estimator.waitMs(model, 0, Math.max(0, this.#lanes.size - queueCapacity), now);
-    const mayWaitMs = queueCapacity > 0 ? queueTimeoutMs : 0;
-    const isFull = this.#lanes.size >= queueCapacity;
-    return adviseRetryMs({ waitMs, mayWaitMs, placeMs: isFull ? placeMs : 0, hasWaited }, this.#options.random());
   }
 
   #refuseOffer(call: OfferedCall, no: No): Offer {
@@ -580,95 +528,31 @@ class FairCore implements SchedulerCore {
 
   /** Those who wait for what a block makes impossible in their time. */
   #refuseHopeless(now: number): void {
-    for (const waiter of [...this.#lanes.waiters()]) {
+    for (const waiter of [...this.#queue.waiters()]) {
       const block = this.#pool.blockBeyond(waiter.call.model, waiter.deadlineAt);
-      if (!block?.refusal) continue;
+      const no = block && toBlocked(block, now);
+      if (!no) continue;
       this.#leave(waiter);
-      const facts = { retryAfterMs: Math.ceil(Math.max(1_000, block.blockedUntil - now)) };
-      const no: No = {
-        reason: block.refusal,
-        facts: block.because === null ? facts : { ...facts, upstreamCode: block.because },
-      };
       this.#refuseWaiter(waiter, no, "refused");
     }
   }
 
   // --- telling
 
-  standing(given: Waiter, at: number): Standing {
-    const waiter = given as QueuedWaiter;
-    const now = Math.max(at, this.#now);
-    const before = waiter.lane?.queue.countBefore(waiter) ?? 0;
-    const ahead = countAhead(waiter.session, before, waiter.sequence, this.#meanCostMs);
-    return this.#toStanding(ahead + 1, this.#waitMs(waiter, ahead, before, now));
-  }
-
-  #waitMs({ call, tokens }: QueuedWaiter, ahead: number, ownAhead: number, now: number): number {
-    const waitMs = this.#estimator.waitMs(call.model, tokens, ahead, now);
-    const user = this.#users.find(call.userId);
-    return user ? Math.max(waitMs, this.#estimator.userWaitMs(user.gates, call.model, ownAhead, now)) : waitMs;
-  }
-
-  #toStanding(position: number, etaMs: number): Standing {
-    return { position, etaMs, etaP90Ms: this.#estimator.toP90(etaMs) };
-  }
-
-  #whyWaiting({ call, tokens }: QueuedWaiter, now: number): string {
-    const user = this.#users.find(call.userId)?.gates.findBlocker(now, tokens);
-    return user ? `user_${user}` : (this.#pool.findBlocker(call.model, tokens, now) ?? "turn");
+  standing(waiter: Waiter, at: number): Standing {
+    return this.#forecast.standing(waiter as QueuedWaiter, Math.max(at, this.#now));
   }
 
   allowances(userId: string, at: number): readonly RemainingLimit[] {
-    return listAllowances(this.#pool, this.#users.find(userId)?.gates ?? null, Math.max(at, this.#now));
+    return this.#forecast.allowances(userId, Math.max(at, this.#now));
   }
 
   gauges(at: number): SchedulerGauges {
-    return {
-      waiting: this.#lanes.size,
-      running: this.#running.size,
-      queueCapacity: this.#limits.queueCapacity,
-      lanes: this.#pool.lanes(Math.max(at, this.#now)),
-      users: describeUsers(this.#root),
-    };
+    return this.#forecast.gauges(Math.max(at, this.#now));
   }
 
   snapshot(at: number): SchedulerSnapshot {
-    const now = Math.max(at, this.#now);
-    const order = foreseeOrder(this.#lanes.waiters(), this.#root, this.#meanCostMs);
-    const ownAhead = new Map<string, number>();
-    const nextStartAt = order.reduce(
-      (least, { call, tokens }) => Math.min(least, this.#pool.openAt(call.model, tokens, now)),
-      order.length === 0 ? this.#pool.anyOpenAt(now) : Number.POSITIVE_INFINITY,
-    );
-    return {
-      ...this.gauges(now),
-      limits: this.#limits,
-      runningCalls: Array.from(this.#running, ({ call, grantedAt, sentAt, upstreamKey }) => ({
-        callId: call.callId,
-        userId: call.userId,
-        model: call.model,
-        class: call.class,
-        upstreamKey,
-        runningMs: now - grantedAt,
-        isSent: sentAt !== null,
-      })),
-      waitingCalls: order.map((waiter, ahead) => {
-        const { call, arrivedAt, tryCount } = waiter;
-        const own = ownAhead.get(call.userId) ?? 0;
-        ownAhead.set(call.userId, own + 1);
-        return {
-          callId: call.callId,
-          userId: call.userId,
-          model: call.model,
-          class: call.class,
-          waitedMs: now - arrivedAt,
-          tryCount,
-          blockedBy: this.#whyWaiting(waiter, now) as SchedulerSnapshot["waitingCalls"][number]["blockedBy"],
-          ...this.#toStanding(ahead + 1, this.#waitMs(waiter, ahead, own, now)),
-        };
-      }),
-      nextStartInMs: nextStartAt === Number.POSITIVE_INFINITY ? null : Math.max(0, nextStartAt - now),
-    };
+    return this.#forecast.snapshot(Math.max(at, this.#now));
   }
 
   configure(limits: AdmissionLimits, at: number): void {
@@ -677,7 +561,7 @@ class FairCore implements SchedulerCore {
     this.#pool.configure(limits);
     this.#users.configure(limits.user);
     for (const { userId } of this.#users.barred) this.#unbar(userId);
-    this.#lanes.rearrange();
+    this.#queue.rearrange();
   }
 
   /** Null: nobody wants to know of single calls. */
@@ -696,4 +580,11 @@ class FairCore implements SchedulerCore {
 
 function toFacts({ position, etaMs }: Standing): { position: number; etaMs: number } {
   return { position, etaMs };
+}
+
+/** Null when who waits will be refused by time alone. */
+function toBlocked({ refusal, because, blockedUntil }: Health, now: number): No | null {
+  if (refusal === null) return null;
+  const facts = { retryAfterMs: Math.ceil(Math.max(1_000, blockedUntil - now)) };
+  return { reason: refusal, facts: because === null ? facts : { ...facts, upstreamCode: because } };
 }

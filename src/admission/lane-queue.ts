@@ -20,11 +20,6 @@ export interface QueuedCall {
 /** Users looked at for the earliest deadline. */
 const leadersMax = 8;
 
-interface Ordered {
-  readonly share: Share;
-  readonly headSequence: number;
-}
-
 class Position<Call extends QueuedCall> implements SharePosition {
   heapIndex = -1;
   readonly share: Share;
@@ -37,7 +32,6 @@ class Position<Call extends QueuedCall> implements SharePosition {
   nextOfShare: SharePosition | null;
   #childCount = 0;
   /** Of the call that would be next; Infinity when there is none. */
-  headSequence = Number.POSITIVE_INFINITY;
   headDeadlineAt = Number.POSITIVE_INFINITY;
 
   constructor(share: Share, lane: LaneQueue<Call>, parent: Position<Call> | null, isSession: boolean) {
@@ -57,33 +51,22 @@ class Position<Call extends QueuedCall> implements SharePosition {
     this.parent?.refresh();
   }
 
-  sequenceAt(index: number): number | undefined {
-    let node = this.calls?.first;
-    for (let count = 0; node && count < index; count++) node = node.next;
-    return node?.item.sequence;
-  }
-
   newest(): Call | null {
     return this.calls?.last?.item ?? null;
   }
 
   /** After any change below: takes the head anew, and its own place among its siblings. */
   refresh(): void {
-    const { ready, calls } = this;
-    const next = ready?.first;
-    const head = calls?.first?.item;
-    const sequence = next ? next.headSequence : head ? head.sequence : Number.POSITIVE_INFINITY;
-    const deadlineAt = next ? next.headDeadlineAt : head ? head.deadlineAt : Number.POSITIVE_INFINITY;
-    const siblings = this.parent?.ready;
-    const isReady = sequence !== Number.POSITIVE_INFINITY && !this.share.isBarred;
-    const isAsBefore = sequence === this.headSequence && deadlineAt === this.headDeadlineAt;
-    if (isAsBefore && isReady === this.heapIndex >= 0) return;
-    this.headSequence = sequence;
+    const next = this.ready?.first;
+    const head = this.calls?.first?.item;
+    const hasCalls = next !== undefined || head !== undefined;
+    const deadlineAt = next?.headDeadlineAt ?? head?.deadlineAt ?? Number.POSITIVE_INFINITY;
+    const isReady = hasCalls && !this.share.isBarred;
+    if (deadlineAt === this.headDeadlineAt && isReady === this.heapIndex >= 0) return;
     this.headDeadlineAt = deadlineAt;
-    if (!siblings) return;
-    if (!isReady) siblings.remove(this);
-    else if (this.heapIndex < 0) siblings.push(this);
-    else siblings.update(this);
+    const siblings = this.parent?.ready;
+    if (isReady && this.heapIndex < 0) siblings?.push(this);
+    else if (!isReady) siblings?.remove(this);
     this.parent?.refresh();
   }
 
@@ -108,9 +91,8 @@ class Position<Call extends QueuedCall> implements SharePosition {
   }
 }
 
-function goesBefore(a: Ordered, b: Ordered): boolean {
-  const [aTime, bTime] = [a.share.virtualTime, b.share.virtualTime];
-  return aTime === bTime ? a.headSequence < b.headSequence : aTime < bTime;
+function goesBefore(a: { share: Share }, b: { share: Share }): boolean {
+  return a.share.isBefore(b.share);
 }
 
 export class LaneQueue<Call extends QueuedCall> {
@@ -211,8 +193,7 @@ export interface Next<Call> {
 export function isBefore<Call extends QueuedCall>(a: Next<Call>, b: Next<Call>): boolean {
   for (let level = 0; level < 3; level++) {
     const [aShare, bShare] = [a.order[level] as Share, b.order[level] as Share];
-    if (aShare !== bShare && aShare.virtualTime !== bShare.virtualTime) return aShare.virtualTime < bShare.virtualTime;
-    if (aShare !== bShare) break;
+    if (aShare !== bShare) return aShare.isBefore(bShare);
   }
   return a.call.sequence < b.call.sequence;
 }

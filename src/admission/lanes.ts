@@ -1,7 +1,6 @@
 // The lanes: calls that may have to wait apart from others, because their model has a limit or trouble of its own, and
-// one for all the rest. What is ahead of a call in fair order, over all lanes.
+// one for all the rest.
 
-import { Heap } from "./heap.ts";
 import type { KeyPool } from "./key-pool.ts";
 import { isBefore, LaneQueue, type Next } from "./lane-queue.ts";
 import type { Share } from "./share.ts";
@@ -99,107 +98,4 @@ export class Lanes {
     queue.close();
     this.#apart.delete(model);
   }
-}
-
-/** Turns closer than this to a whole number are a tie. */
-const tie = 1e-6;
-/** Calls walked past for who comes first in ties; beyond it, the first of a share's calls stands for all. */
-const walkMax = 256;
-/** Of more siblings than that, each n-th is looked at and counted n times. */
-const siblingsMax = 1_000;
-
-/**
- * How many waiting calls start before one that has `before` others of its own session ahead of it, if every call costs
- * `costMs` and nobody else comes. Costs O(shares), bounded.
- */
-export function countAhead(session: Share, before: number, sequence: number, costMs: number): number {
-  let ahead = before;
-  const walk = { left: walkMax };
-  for (let share = session; share.parent; share = share.parent) {
-    const startsAt = share.virtualTime + (ahead * costMs) / share.weight;
-    const siblings = share.parent.waitingChildren;
-    const stride = Math.ceil(siblings.length / siblingsMax);
-    let ofOthers = 0;
-    for (let index = 0; index < siblings.length; index += stride) {
-      const other = siblings[index] as Share;
-      if (other === share || other.isBarred) continue;
-      ofOthers += countTurns(other, (startsAt - other.virtualTime) * other.weight, costMs, sequence, walk);
-    }
-    ahead += ofOthers * stride;
-  }
-  return ahead;
-}
-
-/** How many of a share's calls start while it has `leadMs` of service to go, those that start at the very end included if they came earlier. */
-function countTurns(share: Share, leadMs: number, costMs: number, sequence: number, walk: { left: number }): number {
-  const turns = leadMs / costMs;
-  if (turns < -tie) return 0;
-  const whole = Math.ceil(turns - tie);
-  if (whole >= share.waitingCount) return share.waitingCount;
-  const isTie = whole - turns < tie;
-  return isTie && sequenceOf(share, whole, walk) < sequence ? whole + 1 : whole;
-}
-
-/** Arrival of the share's call with `index` others before it; of its first one where that is not in one list. */
-function sequenceOf(share: Share, index: number, walk: { left: number }): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let position = share.firstPosition; position; position = position.nextOfShare) {
-    least = Math.min(least, position.headSequence);
-  }
-  if (index === 0 || index > walk.left) return least;
-  walk.left -= index;
-  let session = share;
-  while (session.waitingChildren.length === 1) session = session.waitingChildren[0] as Share;
-  const { firstPosition } = session;
-  return firstPosition && !firstPosition.nextOfShare ? (firstPosition.sequenceAt(index) ?? least) : least;
-}
-
-interface Turn {
-  heapIndex: number;
-  virtualTime: number;
-  sequence: number;
-  weight: number;
-  readonly calls: QueuedWaiter[];
-  readonly children: Heap<Turn> | null;
-}
-
-/** All that wait, in the order in which they will start if each costs `costMs` and nobody else comes. */
-export function foreseeOrder(waiters: Iterable<QueuedWaiter>, root: Share, costMs: number): QueuedWaiter[] {
-  const bySession = new Map<Share, QueuedWaiter[]>();
-  for (const waiter of waiters) {
-    const calls = bySession.get(waiter.session);
-    if (calls) calls.push(waiter);
-    else bySession.set(waiter.session, [waiter]);
-  }
-  const top = toTurn(root, bySession);
-  const order: QueuedWaiter[] = [];
-  for (let call = top && take(top, costMs); call; call = take(top as Turn, costMs)) order.push(call);
-  return order;
-}
-
-function toTurn(share: Share, bySession: ReadonlyMap<Share, QueuedWaiter[]>): Turn | null {
-  const calls = (bySession.get(share) ?? []).sort((a, b) => a.sequence - b.sequence);
-  const children = new Heap<Turn>((a, b) =>
-    a.virtualTime === b.virtualTime ? a.sequence < b.sequence : a.virtualTime < b.virtualTime,
-  );
-  for (const child of share.waitingChildren) {
-    const turn = toTurn(child, bySession);
-    if (turn) children.push(turn);
-  }
-  const sequence = children.first?.sequence ?? calls[0]?.sequence;
-  if (sequence === undefined) return null;
-  const { virtualTime, weight } = share;
-  return { heapIndex: -1, virtualTime, sequence, weight, calls: calls.reverse(), children };
-}
-
-function take(turn: Turn, costMs: number): QueuedWaiter | undefined {
-  const child = turn.children?.first;
-  const call = child ? take(child, costMs) : turn.calls.pop();
-  turn.virtualTime += costMs / turn.weight;
-  if (child && turn.children) {
-    if (child.calls.length === 0 && !child.children?.first) turn.children.remove(child);
-    else turn.children.update(child);
-  }
-  turn.sequence = turn.children?.first?.sequence ?? turn.calls.at(-1)?.sequence ?? Number.POSITIVE_INFINITY;
-  return call;
 }

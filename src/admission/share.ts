@@ -14,12 +14,8 @@ import type { HeapItem } from "./heap.ts";
 /** Where a share's calls wait, in one lane; see lane-queue.ts. */
 export interface SharePosition extends HeapItem {
   nextOfShare: SharePosition | null;
-  /** Arrival of the call that would be next. */
-  readonly headSequence: number;
   /** The share's virtual time has changed. */
   reorder(): void;
-  /** Arrival of a session's call with `index` others before it; undefined above sessions and beyond its end. */
-  sequenceAt(index: number): number | undefined;
   /** The last call of a session in this lane; null above sessions. */
   newest(): object | null;
 }
@@ -27,8 +23,6 @@ export interface SharePosition extends HeapItem {
 /** A user's calls that wait, ordered among all users' by length. */
 export interface Backlog extends HeapItem {
   readonly share: Share;
-  /** Order in which users began to wait. */
-  since: number;
 }
 
 /** How far ahead of the present a share can get, so that one long stream does not shut its user out for an hour. */
@@ -48,6 +42,8 @@ export class Share {
   /** Calls below it that wait, run, or are not settled. */
   busyCount = 0;
   waitingCount = 0;
+  /** Order in which siblings began to wait: among those that have had the same, the first goes first. */
+  waitsSince = 0;
   runningCount = 0;
   /** Its calls wait for a limit of its own: it is not in any lane's order until then. */
   isBarred = false;
@@ -59,6 +55,8 @@ export class Share {
   /** Of whom something waits, in no order. */
   readonly waitingChildren: Share[] = [];
   #waitingIndex = -1;
+  /** Children that have begun to wait so far. */
+  #beginnings = 0;
   /** Only of users. */
   backlog: Backlog | null = null;
   /** One for each lane in which its calls wait, linked by `nextOfShare`. */
@@ -92,6 +90,12 @@ export class Share {
 
   get children(): Iterable<Share> {
     return this.#children?.values() ?? [];
+  }
+
+  /** Among siblings that have calls waiting: who has had less, else who began to wait first. */
+  isBefore(other: Share): boolean {
+    if (this.virtualTime !== other.virtualTime) return this.virtualTime < other.virtualTime;
+    return this.waitsSince < other.waitsSince;
   }
 
   /** A call came. Where none waited, the present is where it begins: what was not asked for is not owed. */
@@ -143,6 +147,7 @@ export class Share {
   #list(child: Share): void {
     const { waitingChildren } = this;
     if (child.waitingCount > 0) {
+      child.waitsSince = ++this.#beginnings;
       child.#waitingIndex = waitingChildren.length;
       waitingChildren.push(child);
       return;

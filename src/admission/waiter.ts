@@ -51,6 +51,10 @@ export class QueuedWaiter implements Waiter {
     return this;
   }
 
+  get user(): Share {
+    return this.session.parent as Share;
+  }
+
   get isWaiting(): boolean {
     return this.slot !== null;
   }

@@ -110,14 +110,12 @@ export class ReferenceScheduler {
     if (waiting) this.#leaveQueue(waiting);
   }
 
-  /** `preferred` is whom somebody else has started, in order: taken where the shares of several are equal. */
-  tick(now: number, preferred: readonly string[] = []): ReferenceAnswer[] {
+  tick(now: number): ReferenceAnswer[] {
     const answers = this.#expire(now);
     for (;;) {
       const startable = this.#waiting.filter(({ call }) => this.#mayStart(call, now));
       if (startable.length === 0) return answers;
-      const wanted = preferred[answers.filter(({ kind }) => kind === "granted").length];
-      const next = this.#equals(startable).find(({ call }) => call.callId === wanted) ?? this.#pick(startable);
+      const next = this.#pick(startable);
       this.#waiting = this.#waiting.filter((other) => other !== next);
       this.#start(next);
       answers.push({ kind: "granted", callId: next.call.callId });
@@ -169,7 +167,7 @@ export class ReferenceScheduler {
     return recent.length + unsent.length < startsMax;
   }
 
-  /** Down the tree: the child with the least virtual time, among equals the one whose own next call came first. */
+  /** Down the tree: the child with the least virtual time, among equals the one that began to wait first. */
   #pick(startable: readonly Waiting[]): Waiting {
     const nextOf = (calls: readonly Waiting[], depth: number): Waiting => {
       if (depth === 3) return calls.reduce((a, b) => (goesFirst(a, b) ? a : b));
@@ -178,17 +176,6 @@ export class ReferenceScheduler {
       return heads.reduce((a, b) => (isServedFirst(a, b) ? a : b)).next;
     };
     return nextOf(startable, 0);
-  }
-
-  /** Everybody who might be next if it did not matter who of equals goes first; within a flow it does. */
-  #equals(startable: readonly Waiting[]): Waiting[] {
-    const below = (calls: readonly Waiting[], depth: number): Waiting[] => {
-      if (depth === 3) return [calls.reduce((a, b) => (goesFirst(a, b) ? a : b))];
-      const children = [...Map.groupBy(calls, ({ call }) => this.#pathOf(call)[depth] as Node)];
-      const least = Math.min(...children.map(([{ virtualTime }]) => virtualTime));
-      return children.flatMap(([node, own]) => (node.virtualTime === least ? below(own, depth + 1) : []));
-    };
-    return below(startable, 0);
   }
 
   #start({ call }: Waiting): void {
@@ -225,6 +212,7 @@ export class ReferenceScheduler {
     const backlogs = Array.from(byUser, ([node, calls]) => ({
       calls,
       weight: node.weight * (node.parent as Node).weight,
+      classWeight: (node.parent as Node).weight,
       since: node.waitsSince,
     }));
     if (backlogs.length === 0) return null;
@@ -262,23 +250,26 @@ function createNode(weight: number, parent: Node | null): Node {
 interface Backlog {
   readonly calls: readonly Waiting[];
   readonly weight: number;
+  readonly classWeight: number;
   /** When it began to wait, in the order of users. */
   readonly since: number;
 }
 
-/** By what would be left without the newest call; among equals, who began to wait last. */
+/** By what would be left without the newest call; among equals of a class, who began to wait last. */
 function isLonger(a: Backlog, b: Backlog): boolean {
   const [aLength, bLength] = [(a.calls.length - 1) / a.weight, (b.calls.length - 1) / b.weight];
-  return aLength === bLength ? a.since > b.since : aLength > bLength;
+  if (aLength !== bLength) return aLength > bLength;
+  return a.classWeight === b.classWeight ? a.since > b.since : a.classWeight < b.classWeight;
 }
 
 function goesFirst(a: Waiting, b: Waiting): boolean {
   return a.sequence < b.sequence;
 }
 
-function isServedFirst(a: { node: Node; next: Waiting }, b: { node: Node; next: Waiting }): boolean {
+/** Who has had less, else who began to wait first. */
+function isServedFirst(a: { node: Node }, b: { node: Node }): boolean {
   if (a.node.virtualTime !== b.node.virtualTime) return a.node.virtualTime < b.node.virtualTime;
-  return a.next.sequence < b.next.sequence;
+  return a.node.waitsSince < b.node.waitsSince;
 }
 
 function moveMean(means: Map<string, number>, name: string, value: number): void {
