@@ -2,20 +2,13 @@
 // signals. Decides nothing.
 
 import type { Clock } from "../base/clock.ts";
-import { type Principal, trafficClasses } from "../base/principal.ts";
+import { type Principal, type TrafficClass, trafficClasses } from "../base/principal.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import type { CoreOptions, Grant, No, OfferedCall, SchedulerCore, Waiter } from "./core.ts";
 import { createFairCore } from "./fair-core.ts";
-import type { AdmissionLimits, AdmissionWish, Scheduler, Ticket } from "./scheduler.ts";
+import type { AdmissionLimits, AdmissionWish, Place, Scheduler, Ticket } from "./scheduler.ts";
 
 export type MemorySchedulerOptions = Pick<CoreOptions, "observer" | "tracer">;
-
-interface Pending {
-  readonly resolve: (ticket: Ticket) => void;
-  readonly reject: (refusal: Refusal) => void;
-  readonly signal: AbortSignal;
-  readonly leave: () => void;
-}
 
 export function createMemoryScheduler(
   limits: AdmissionLimits,
@@ -23,58 +16,39 @@ export function createMemoryScheduler(
   options: MemorySchedulerOptions = {},
 ): Scheduler {
   const core = createFairCore({ limits, random: clock.random, ...options });
-  const pendings = new Map<Waiter, Pending>();
   let isClosed = false;
   let wakeAt = Number.POSITIVE_INFINITY;
   let cancelAlarm = () => {};
 
-  async function admit(principal: Principal, wish: AdmissionWish, signal: AbortSignal): Promise<Ticket> {
-    if (signal.aborted) throw refusalOf(signal);
-    if (isClosed) throw new Refusal("shutting_down");
+  function admit(principal: Principal, wish: AdmissionWish, signal: AbortSignal): Promise<Ticket> {
+    if (signal.aborted) return Promise.reject(refusalOf(signal));
+    if (isClosed) return Promise.reject(new Refusal("shutting_down"));
     const now = clock.now();
-    const offer = core.offer(toCall(principal, wish), now);
-    switch (offer.kind) {
-      case "granted":
-        handOut(now);
-        return toTicket(core, offer.grant, clock, handOut);
-      case "refused":
-        handOut(now);
-        throw toRefusal(offer.no);
-      case "waiting": {
-        const { waiter } = offer;
-        const ticket = wait(waiter, signal);
-        wish.onQueued?.(() => core.standing(waiter, clock.now()));
-        handOut(now);
-        return ticket;
-      }
-    }
-  }
-
-  function wait(waiter: Waiter, signal: AbortSignal): Promise<Ticket> {
-    const { promise, resolve, reject } = Promise.withResolvers<Ticket>();
-    const leave = () => {
-      const now = clock.now();
-      // Leaving the queue and being refused are one step, so a waiter that gave up can never be handed a ticket.
-      if (core.cancel(waiter, now)) forget(waiter)?.reject(refusalOf(signal));
+    const call = new PendingCall(principal, wish, signal, leave);
+    const offer = core.offer(call, now);
+    if (offer.kind === "waiting") {
+      const ticket = call.wait(offer.waiter);
+      wish.onQueued?.(() => core.standing(offer.waiter, clock.now()));
       handOut(now);
-    };
-    pendings.set(waiter, { resolve, reject, signal, leave });
-    signal.addEventListener("abort", leave, { once: true });
-    return promise;
+      return ticket;
+    }
+    handOut(now);
+    if (offer.kind === "refused") return Promise.reject(toRefusal(offer.no));
+    return Promise.resolve(toTicket(core, offer.grant, clock, handOut));
   }
 
-  function forget(waiter: Waiter): Pending | undefined {
-    const pending = pendings.get(waiter);
-    pendings.delete(waiter);
-    pending?.signal.removeEventListener("abort", pending.leave);
-    return pending;
+  function leave(call: PendingCall, waiter: Waiter): void {
+    const now = clock.now();
+    // Leaving the queue and being refused are one step, so a waiter that gave up can never be handed a ticket.
+    if (core.cancel(waiter, now)) call.refuse(refusalOf(call.signal));
+    handOut(now);
   }
 
   /** Lets the core do what is due, tells those whom it concerns, and arms the timer for the next time. */
   function handOut(now = clock.now()): void {
     const turn = core.tick(now);
-    for (const { waiter, grant } of turn.granted) forget(waiter)?.resolve(toTicket(core, grant, clock, handOut));
-    for (const { waiter, no } of turn.refused) forget(waiter)?.reject(toRefusal(no));
+    for (const { waiter, grant } of turn.granted) pendingOf(waiter).start(toTicket(core, grant, clock, handOut));
+    for (const { waiter, no } of turn.refused) pendingOf(waiter).refuse(toRefusal(no));
     if (turn.wakeAt === wakeAt) return;
     cancelAlarm();
     cancelAlarm = () => {};
@@ -96,7 +70,7 @@ export function createMemoryScheduler(
 
   function close(): void {
     isClosed = true;
-    for (const waiter of core.clear()) forget(waiter)?.reject(new Refusal("shutting_down"));
+    for (const waiter of core.clear()) pendingOf(waiter).refuse(new Refusal("shutting_down"));
     handOut();
   }
 
@@ -110,23 +84,87 @@ export function createMemoryScheduler(
   };
 }
 
+/** A call as the core knows it, with what its promise and its client's signal need: one object for all that. */
+class PendingCall implements OfferedCall {
+  readonly callId: string;
+  readonly userId: string;
+  readonly weight: number;
+  readonly class: TrafficClass;
+  readonly flowId: string;
+  readonly model: string;
+  readonly patienceMs: number | null;
+  readonly inputBytes: number;
+  readonly outputTokensMax: number | null;
+  readonly retryCount: number;
+  readonly place: Place | null;
+  readonly signal: AbortSignal;
+  readonly #leave: (call: PendingCall, waiter: Waiter) => void;
+  #waiter: Waiter | null = null;
+  #resolve: ((ticket: Ticket) => void) | null = null;
+  #reject: ((refusal: Refusal) => void) | null = null;
+
+  constructor(
+    principal: Principal,
+    wish: AdmissionWish,
+    signal: AbortSignal,
+    leave: (call: PendingCall, waiter: Waiter) => void,
+  ) {
+    this.callId = wish.callId;
+    this.userId = principal.userId;
+    this.weight = principal.weight;
+    this.class = toLower(principal.class, wish.class);
+    this.flowId = principal.flowId;
+    this.model = wish.model;
+    this.patienceMs = wish.patienceMs;
+    this.inputBytes = wish.inputBytes;
+    this.outputTokensMax = wish.outputTokensMax;
+    this.retryCount = wish.retryCount;
+    this.place = wish.place;
+    this.signal = signal;
+    this.#leave = leave;
+  }
+
+  wait(waiter: Waiter): Promise<Ticket> {
+    this.#waiter = waiter;
+    this.signal.addEventListener("abort", this, { once: true });
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** Called by the signal. */
+  handleEvent(): void {
+    if (this.#waiter) this.#leave(this, this.#waiter);
+  }
+
+  start(ticket: Ticket): void {
+    this.#resolve?.(ticket);
+    this.#forget();
+  }
+
+  refuse(refusal: Refusal): void {
+    this.#reject?.(refusal);
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.signal.removeEventListener("abort", this);
+    this.#waiter = null;
+    this.#resolve = null;
+    this.#reject = null;
+  }
+}
+
+/** Every call that the core knows is one of ours. */
+function pendingOf(waiter: Waiter): PendingCall {
+  return waiter.call as PendingCall;
+}
+
 /** A call may ask for a lower class than its principal's, never for a higher one. */
-function toCall({ userId, weight, class: own, flowId }: Principal, wish: AdmissionWish): OfferedCall {
-  const { callId, model, patienceMs, inputBytes, outputTokensMax, retryCount, place } = wish;
-  const rank = Math.max(trafficClasses.indexOf(own), trafficClasses.indexOf(wish.class ?? own));
-  return {
-    callId,
-    userId,
-    weight,
-    class: trafficClasses[rank] ?? own,
-    flowId,
-    model,
-    patienceMs,
-    inputBytes,
-    outputTokensMax,
-    retryCount,
-    place,
-  };
+function toLower(own: TrafficClass, wanted: TrafficClass | null): TrafficClass {
+  const rank = Math.max(trafficClasses.indexOf(own), trafficClasses.indexOf(wanted ?? own));
+  return trafficClasses[rank] ?? own;
 }
 
 function toRefusal({ reason, facts }: No): Refusal {
