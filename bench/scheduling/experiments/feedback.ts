@@ -15,7 +15,7 @@ import { drawPoisson, nameUser } from "../trace.ts";
 import { noLimits, plainUpstream, type Upstream } from "../upstream.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
 
-const policies = [choosePQueue("p-queue", false), chooseFifo({ name: "FIFO" }), chooseOurs({ name: "glm-proxy" })];
+const policies = [choosePQueue("p-queue"), chooseFifo({ name: "FIFO" }), chooseOurs({ name: "glm-proxy" })];
 /** From when to when the upstream is not as it was. */
 const troubleAt = 300_000;
 const healedAt = 600_000;

@@ -23,7 +23,7 @@ import { assignUsers, cutTrace, loadTrace, type PlannedCall, shiftArrivals } fro
 import { noLimits, plainUpstream } from "../upstream.ts";
 
 const policies = [
-  choosePQueue("p-queue", false),
+  choosePQueue("p-queue"),
   chooseFifo({ name: "FIFO" }),
   chooseOurs({ name: "glm-proxy" }),
   chooseOurs({ name: "glm-proxy, early refusal", refusesEarly: true }),

@@ -4,19 +4,23 @@
 import Bottleneck from "bottleneck";
 import type { CallHistory, Policy, PolicyChoice, PolicySetup } from "../policy.ts";
 
-/** `highWater` bounds the jobs that wait in it, those that have timed out included. */
-export function chooseBottleneck(name: string, highWater: number | null): PolicyChoice {
-  return {
-    name,
-    usesGlobalTimers: true,
-    create: (setup) => createBottleneck(setup, highWater ?? setup.limits.queueCapacity),
-  };
+export interface BottleneckOptions {
+  /** Jobs that may wait in it, those that have timed out included. Default: the queue's capacity. */
+  readonly highWater?: number;
+  /** With our guard added to each second, as somebody would who knows of delays on the way. */
+  readonly isGuarded?: boolean;
 }
 
-function createBottleneck({ limits, clock, host }: PolicySetup, highWater: number): Policy {
-  const { startsPerSecond, concurrencyMax, queueTimeoutMs } = limits;
+export function chooseBottleneck(name: string, options: BottleneckOptions = {}): PolicyChoice {
+  return { name, usesGlobalTimers: true, create: (setup) => createBottleneck(setup, options) };
+}
+
+function createBottleneck({ limits, clock, host }: PolicySetup, options: BottleneckOptions): Policy {
+  const { startsPerSecond, concurrencyMax, queueCapacity, queueTimeoutMs, sendGuardMs } = limits;
+  const { highWater = queueCapacity, isGuarded = false } = options;
+  const secondMs = 1_000 + (isGuarded ? sendGuardMs : 0);
   const limiter = new Bottleneck({
-    minTime: startsPerSecond === null ? 0 : 1_000 / startsPerSecond,
+    minTime: startsPerSecond === null ? 0 : secondMs / startsPerSecond,
     maxConcurrent: concurrencyMax,
   });
   /** Each waiting call with what cancels its timeout. */

@@ -11,16 +11,24 @@ interface Entry {
   finish: () => void;
 }
 
-/** `strict` counts in a sliding window; without it, which is the default, two windows' starts can meet. */
-export function choosePQueue(name: string, strict: boolean): PolicyChoice {
-  return { name, usesGlobalTimers: true, create: (setup) => createPQueue(setup, strict) };
+export interface PQueueOptions {
+  /** Counts in a sliding window; without it, which is the default, two windows' starts can meet. */
+  readonly strict?: boolean;
+  /** With our guard added to the window, as somebody would who knows of delays on the way. */
+  readonly isGuarded?: boolean;
 }
 
-function createPQueue({ limits, clock, host }: PolicySetup, strict: boolean): Policy {
-  const { startsPerSecond, concurrencyMax, queueCapacity, queueTimeoutMs } = limits;
+export function choosePQueue(name: string, options: PQueueOptions = {}): PolicyChoice {
+  return { name, usesGlobalTimers: true, create: (setup) => createPQueue(setup, options) };
+}
+
+function createPQueue({ limits, clock, host }: PolicySetup, options: PQueueOptions): Policy {
+  const { startsPerSecond, concurrencyMax, queueCapacity, queueTimeoutMs, sendGuardMs } = limits;
+  const { strict = false, isGuarded = false } = options;
+  const interval = 1_000 + (isGuarded ? sendGuardMs : 0);
   const queue = new PQueue({
     concurrency: concurrencyMax ?? Number.POSITIVE_INFINITY,
-    ...(startsPerSecond !== null && { intervalCap: startsPerSecond, interval: 1_000, strict }),
+    ...(startsPerSecond !== null && { intervalCap: startsPerSecond, interval, strict }),
   });
   const entries = new Map<CallHistory, Entry>();
 
