@@ -9,7 +9,7 @@ const placesShare = 0.3;
 /** A newcomer of whom nothing waits may take the place of a call that has not waited for longer than this. */
 export const replaceableMs = 1_000;
 /** A call that must go first may be ahead of its share by so many calls' costs. */
-export const urgencyCosts = 3;
+export const urgencyCosts = 4;
 /** Calls looked at for whether they would still be in time. */
 export const urgentMax = 32;
 
