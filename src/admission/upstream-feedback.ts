@@ -61,14 +61,23 @@ export class UpstreamFeedback {
         return true;
       case "quota": {
         const waitMs = verdict.waitMs ?? this.#disabledMs(keyModel.health.tripCount);
-        this.#block(key, keyModel, verdict, "upstream_quota", waitMs, verdict.waitMs === null, now);
+        this.#block(key, keyModel, verdict, "upstream_quota", waitMs, verdict.waitMs === null, sentAt, now);
         return false;
       }
       case "account":
-        this.#block(key, null, verdict, "upstream_account", this.#disabledMs(key.health.tripCount), true, now);
+        this.#block(key, null, verdict, "upstream_account", this.#disabledMs(key.health.tripCount), true, sentAt, now);
         return false;
       case "model_barred":
-        this.#block(key, keyModel, verdict, "upstream_account", this.#disabledMs(keyModel.health.tripCount), true, now);
+        this.#block(
+          key,
+          keyModel,
+          verdict,
+          "upstream_account",
+          this.#disabledMs(keyModel.health.tripCount),
+          true,
+          sentAt,
+          now,
+        );
         return false;
       case "restricted":
         keyModel.learned.restrict(restrictedHoldMs, now);
@@ -147,9 +156,11 @@ export class UpstreamFeedback {
     refusal: RefusalReason,
     forMs: number,
     isAlert: boolean,
+    sentAt: number,
     now: number,
   ): void {
     const health = keyModel?.health ?? key.health;
+    if (health.isOldNews(sentAt)) return;
     health.trip(now + forMs, code ?? refusal, refusal, now);
     this.#tell(isAlert ? "disabled" : "blocked", key, keyModel, `${refusal} (${code ?? "no code"})`, {
       forMs,
