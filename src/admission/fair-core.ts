@@ -24,14 +24,14 @@ import { findUrgent, judgeEarly, replaceableMs, urgencyCosts, urgentMax } from "
 import { Estimator } from "./estimate.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { Forecast } from "./forecast.ts";
-import { Hold } from "./gates.ts";
 import type { Health } from "./health.ts";
 import { type Choice, KeyPool } from "./key-pool.ts";
 import type { Next } from "./lane-queue.ts";
 import { type LimitedUser, LimitedUsers } from "./limited-users.ts";
+import { RunningCalls } from "./running-calls.ts";
 import type { AdmissionLimits, Decision, Place, SchedulerGauges, SchedulerSnapshot, Standing } from "./scheduler.ts";
 import { UpstreamFeedback } from "./upstream-feedback.ts";
-import { QueuedWaiter, RunningGrant } from "./waiter.ts";
+import { QueuedWaiter, type RunningGrant } from "./waiter.ts";
 
 /** What a client hears that has no time for another try. */
 const reasonsByKind = {
@@ -46,8 +46,6 @@ const reasonsByKind = {
 } as const satisfies Record<Exclude<Verdict["kind"], "good">, RefusalReason>;
 /** More than there are ever calls. */
 const retrySeniority = 2 ** 40;
-/** A streaming call's cost is looked at so often. */
-const pricingIntervalMs = 250;
 export function createFairCore(options: CoreOptions): SchedulerCore {
   return new FairCore(options);
 }
@@ -59,7 +57,7 @@ class FairCore implements SchedulerCore {
   readonly #costs: Costs;
   readonly #queue: FairQueue;
   readonly #users: LimitedUsers;
-  readonly #running = new Set<RunningGrant>();
+  readonly #running: RunningCalls;
   readonly #alarms = new Alarms();
   readonly #estimator: Estimator;
   readonly #forecast: Forecast;
@@ -80,7 +78,8 @@ class FairCore implements SchedulerCore {
     this.#pool.slotMsOf = (model) => this.#costs.slotMedianMsOf(model);
     this.#queue = new FairQueue(this.#pool);
     this.#users = new LimitedUsers(limits.user);
-    this.#estimator = new Estimator(this.#pool, this.#costs, this.#running);
+    this.#running = new RunningCalls(this.#pool, this.#costs, this.#users, this.#alarms);
+    this.#estimator = new Estimator(this.#pool, this.#costs, this.#running.grants);
     this.#feedback = new UpstreamFeedback(this.#pool, random, options.observer ?? (() => {}));
     this.#forecast = new Forecast({
       queue: this.#queue,
@@ -88,7 +87,7 @@ class FairCore implements SchedulerCore {
       costs: this.#costs,
       users: this.#users,
       estimator: this.#estimator,
-      running: this.#running,
+      running: this.#running.grants,
       random,
       limits: () => this.#limits,
     });
@@ -227,33 +226,16 @@ class FairCore implements SchedulerCore {
 
   // --- a call runs
 
-  sent(given: Grant, at: number): void {
-    const grant = given as RunningGrant;
-    if (grant.sentAt !== null || grant.endedAt !== null) return;
+  sent(grant: Grant, at: number): void {
     const now = this.#advance(at);
-    grant.sentAt = now;
-    grant.pricedAt = now;
-    grant.inFlightAtSend = grant.keyModel.gates.inFlight;
-    for (const hold of grant.holds) hold.stamp(now);
-    // Until now nobody could say when the next one may.
-    this.#unbar(grant.call.userId);
+    if (!this.#running.send(grant as RunningGrant, now)) return;
     this.#feedback.noteSend();
+    // Until now nobody could say when the user's next one may start.
+    this.#unbar(grant.call.userId);
   }
 
-  progress(given: Grant, bytes: number, at: number): void {
-    const grant = given as RunningGrant;
-    grant.bytes += bytes;
-    if (grant.firstByteAt === null) {
-      grant.firstByteAt = at;
-      if (grant.sentAt !== null) this.#costs.noteFirstByte(grant.call.model, at - grant.sentAt);
-    }
-    if (at - grant.pricedAt < pricingIntervalMs || grant.endedAt !== null || grant.sentAt === null) return;
-    grant.pricedAt = at;
-    this.#charge(
-      grant,
-      this.#costs.price(grant.call.model, at - grant.sentAt, this.#costs.guessTokens(grant.call, grant.bytes)),
-      false,
-    );
+  progress(grant: Grant, bytes: number, at: number): void {
+    this.#running.progress(grant as RunningGrant, bytes, at);
   }
 
   report(given: Grant, verdict: Verdict, at: number): boolean {
@@ -270,59 +252,16 @@ class FairCore implements SchedulerCore {
     return isRetryable;
   }
 
-  release(given: Grant, how: "ended" | "aborted", at: number): void {
-    const grant = given as RunningGrant;
-    if (grant.endedAt !== null) return;
+  release(grant: Grant, how: "ended" | "aborted", at: number): void {
     const now = this.#advance(at);
-    grant.endedAt = now;
-    this.#running.delete(grant);
-    grant.session.countRunning(-1);
-    grant.key.health.end(grant);
-    grant.keyModel.health.end(grant);
-    if (grant.sentAt === null) for (const hold of grant.holds) hold.refund();
-    grant.userHold.free();
-    const mayLinger = how === "aborted" && grant.sentAt !== null && this.#limits.abortLingerMs > 0;
-    if (mayLinger) this.#alarms.set(now + this.#limits.abortLingerMs, () => this.#free(grant));
-    else this.#free(grant);
-    if (grant.isSettled) this.#finish(grant, null, now);
-  }
-
-  #free(grant: RunningGrant): void {
-    for (const hold of grant.holds) hold.free();
-    this.#pool.forget(grant.key, grant.keyModel);
+    const lingerMs = how === "aborted" ? this.#limits.abortLingerMs : 0;
+    this.#running.release(grant as RunningGrant, lingerMs, now);
     this.#unbar(grant.call.userId);
   }
 
-  settle(given: Grant, usage: Usage | null, at: number): void {
-    const grant = given as RunningGrant;
-    if (grant.isSettled) return;
-    const now = this.#advance(at);
-    grant.isSettled = true;
-    grant.usage = usage;
-    if (grant.endedAt !== null) this.#finish(grant, usage, now);
-  }
-
-  /** Released and settled: what it really cost is known. */
-  #finish(grant: RunningGrant, given: Usage | null, now: number): void {
-    const { sentAt, bytes, call } = grant;
-    const usage = given ?? grant.usage;
-    const tokens = usage ? usage.promptTokens + usage.completionTokens : this.#costs.guessTokens(call, bytes);
-    const slotMs = (grant.endedAt as number) - (sentAt ?? now);
-    const isServed = sentAt !== null && grant.upstreamRefusal === null;
-    const costMs = isServed ? this.#costs.price(call.model, slotMs, tokens) : 0;
-    this.#charge(grant, costMs, true);
-    for (const hold of grant.holds) hold.spend(isServed ? tokens : 0, now);
-    if (grant.isGood) this.#costs.learn(grant, slotMs, bytes, usage);
-    this.#unbar(call.userId);
-    grant.session.leave();
-  }
-
-  /** Brings what the call was charged to what it costs; while it runs, only upwards. */
-  #charge(grant: RunningGrant, costMs: number, isFinal: boolean): void {
-    const missingMs = costMs - grant.chargedMs;
-    if (missingMs === 0 || (missingMs < 0 && !isFinal)) return;
-    grant.chargedMs = costMs;
-    grant.session.correct(missingMs);
+  settle(grant: Grant, usage: Usage | null, at: number): void {
+    this.#running.settle(grant as RunningGrant, usage, this.#advance(at));
+    this.#unbar(grant.call.userId);
   }
 
   // --- time passes
@@ -401,32 +340,15 @@ class FairCore implements SchedulerCore {
     return this.#pool.choose(model, waiter.tokens, now);
   }
 
-  /** All gates at once, in this very turn. */
-  #grant(
-    waiter: QueuedWaiter,
-    { key, keyModel: known }: Choice,
-    now: number,
-    leastOfUsers = Number.POSITIVE_INFINITY,
-  ): RunningGrant {
-    const { call, session, tokens, isDebt } = waiter;
-    const keyModel = known ?? this.#pool.modelOn(key, call.model);
-    const userHold = new Hold(this.#users.take(call.userId).gates, tokens, isDebt);
-    const holds = [userHold, new Hold(key.gates, tokens, isDebt), new Hold(keyModel.gates, tokens, isDebt)];
-    const estimateMs = this.#costs.estimateMs(call);
-    const grant = new RunningGrant(waiter, key, keyModel, holds, estimateMs, now);
-    waiter.user.noteStart(waiter.arrivedAt, now);
-    session.charge(estimateMs, leastOfUsers);
-    session.countRunning(1);
-    key.health.start(grant);
-    keyModel.health.start(grant);
-    this.#running.add(grant);
+  /** `leastOfUsers`: virtual time of the user that has had the least of those who wait. */
+  #grant(waiter: QueuedWaiter, choice: Choice, now: number, leastOfUsers = Number.POSITIVE_INFINITY): RunningGrant {
+    const grant = this.#running.start(waiter, choice, now, leastOfUsers);
     if (this.#tracer) {
-      const waitedMs = now - waiter.arrivedAt;
       this.#trace({
         what: "granted",
         ...this.#factsOf(waiter),
         upstreamKey: grant.upstreamKey,
-        waitedMs,
+        waitedMs: now - waiter.arrivedAt,
         isAlert: false,
         why: "its turn, and every limit has room",
       });

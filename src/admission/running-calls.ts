@@ -1,0 +1,119 @@
+// The calls that run: what they hold of each gate, what they are charged, and how both are put right when they end. A
+// call is done with when it is released (the upstream is) and settled (what it used is known), in either order.
+
+import type { Usage } from "../base/answer.ts";
+import type { Alarms } from "./alarms.ts";
+import type { Costs } from "./costs.ts";
+import { Hold } from "./gates.ts";
+import type { Choice, KeyPool } from "./key-pool.ts";
+import type { LimitedUsers } from "./limited-users.ts";
+import { type QueuedWaiter, RunningGrant } from "./waiter.ts";
+
+/** A streaming call's cost is looked at so often. */
+const pricingIntervalMs = 250;
+
+export class RunningCalls {
+  /** In the order of their grants. */
+  readonly grants = new Set<RunningGrant>();
+  readonly #pool: KeyPool;
+  readonly #costs: Costs;
+  readonly #users: LimitedUsers;
+  readonly #alarms: Alarms;
+
+  constructor(pool: KeyPool, costs: Costs, users: LimitedUsers, alarms: Alarms) {
+    this.#pool = pool;
+    this.#costs = costs;
+    this.#users = users;
+    this.#alarms = alarms;
+  }
+
+  /** Takes every gate, in this very turn; the caller has seen that all are open. */
+  start(waiter: QueuedWaiter, { key, keyModel: known }: Choice, now: number, leastOfUsers: number): RunningGrant {
+    const { call, session, user, tokens, isDebt } = waiter;
+    const keyModel = known ?? this.#pool.modelOn(key, call.model);
+    const userHold = new Hold(this.#users.take(call.userId).gates, tokens, isDebt);
+    const holds = [userHold, new Hold(key.gates, tokens, isDebt), new Hold(keyModel.gates, tokens, isDebt)];
+    const estimateMs = this.#costs.estimateMs(call);
+    const grant = new RunningGrant(waiter, key, keyModel, holds, estimateMs, now);
+    user.noteStart(waiter.arrivedAt, now);
+    session.charge(estimateMs, leastOfUsers);
+    session.countRunning(1);
+    key.health.start(grant);
+    keyModel.health.start(grant);
+    this.grants.add(grant);
+    return grant;
+  }
+
+  /** Its bytes leave now. False: it was sent or has ended before. */
+  send(grant: RunningGrant, now: number): boolean {
+    if (grant.sentAt !== null || grant.endedAt !== null) return false;
+    grant.sentAt = now;
+    grant.pricedAt = now;
+    grant.inFlightAtSend = grant.keyModel.gates.inFlight;
+    for (const hold of grant.holds) hold.stamp(now);
+    return true;
+  }
+
+  /** Bytes of its answer came in: with each frame, so it does little but a few times a second. */
+  progress(grant: RunningGrant, bytes: number, now: number): void {
+    const { call, sentAt } = grant;
+    grant.bytes += bytes;
+    if (sentAt === null) return;
+    if (grant.firstByteAt === null) {
+      grant.firstByteAt = now;
+      this.#costs.noteFirstByte(call.model, now - sentAt);
+    }
+    if (now - grant.pricedAt < pricingIntervalMs || grant.endedAt !== null) return;
+    grant.pricedAt = now;
+    const soFarMs = this.#costs.price(call.model, now - sentAt, this.#costs.guessTokens(call, grant.bytes));
+    // While it runs, only upwards: what is not used yet may still be.
+    if (soFarMs > grant.chargedMs) this.#charge(grant, soFarMs);
+  }
+
+  /** The upstream's side has ended; its places are free after `lingerMs`, if it was sent. Only the first counts. */
+  release(grant: RunningGrant, lingerMs: number, now: number): void {
+    if (grant.endedAt !== null) return;
+    grant.endedAt = now;
+    this.grants.delete(grant);
+    grant.session.countRunning(-1);
+    grant.key.health.end(grant);
+    grant.keyModel.health.end(grant);
+    if (grant.sentAt === null) for (const hold of grant.holds) hold.refund();
+    grant.userHold.free();
+    if (grant.sentAt !== null && lingerMs > 0) this.#alarms.set(now + lingerMs, () => this.#free(grant));
+    else this.#free(grant);
+    if (grant.isSettled) this.#finish(grant, now);
+  }
+
+  #free(grant: RunningGrant): void {
+    for (const hold of grant.holds) hold.free();
+    this.#pool.forget(grant.key, grant.keyModel);
+  }
+
+  /** What it really used; null: unknown. Only the first counts. */
+  settle(grant: RunningGrant, usage: Usage | null, now: number): void {
+    if (grant.isSettled) return;
+    grant.isSettled = true;
+    grant.usage = usage;
+    if (grant.endedAt !== null) this.#finish(grant, now);
+  }
+
+  /** What the upstream refused costs its user nothing. */
+  #finish(grant: RunningGrant, now: number): void {
+    const { sentAt, bytes, call, usage } = grant;
+    const tokens = usage ? usage.promptTokens + usage.completionTokens : this.#costs.guessTokens(call, bytes);
+    const slotMs = (grant.endedAt as number) - (sentAt ?? now);
+    const isServed = sentAt !== null && grant.upstreamRefusal === null;
+    this.#charge(grant, isServed ? this.#costs.price(call.model, slotMs, tokens) : 0);
+    for (const hold of grant.holds) hold.spend(isServed ? tokens : 0, now);
+    if (grant.isGood) this.#costs.learn(grant, slotMs, bytes, usage);
+    grant.session.leave();
+  }
+
+  /** Brings what it was charged to `costMs`. */
+  #charge(grant: RunningGrant, costMs: number): void {
+    if (costMs === grant.chargedMs) return;
+    grant.session.correct(costMs - grant.chargedMs);
+    grant.chargedMs = costMs;
+  }
+}
