@@ -245,10 +245,8 @@ class FairCore implements SchedulerCore {
     else grant.upstreamRefusal = { reason: reasonsByKind[verdict.kind], code: verdict.code };
     const isRetryable = this.#feedback.take(grant, verdict, now);
     // A model that has trouble of its own must not hold up the others.
-    if (verdict.kind !== "good") {
-      this.#queue.separate(grant.call.model);
-      this.#refuseHopeless(now);
-    }
+    if (verdict.kind !== "good") this.#queue.separate(grant.call.model);
+    if (grant.key.health.refusal !== null || grant.keyModel.health.refusal !== null) this.#refuseHopeless(now);
     return isRetryable;
   }
 
@@ -368,7 +366,7 @@ class FairCore implements SchedulerCore {
   // --- the queue
 
   #newPlace({ patienceMs, retryCount }: OfferedCall, now: number): Place {
-    const mayWaitMs = Math.min(this.#limits.queueTimeoutMs, patienceMs ?? Number.POSITIVE_INFINITY);
+    const mayWaitMs = this.#patienceOf(patienceMs);
     return {
       sequence: ++this.#sequence - retryCount * retrySeniority,
       arrivedAt: now,
@@ -380,8 +378,11 @@ class FairCore implements SchedulerCore {
 
   /** How long a call may wait from now on. */
   #mayWaitMs({ call, deadlineAt }: QueuedWaiter, now: number): number {
-    if (call.place) return deadlineAt - now;
-    return Math.min(this.#limits.queueTimeoutMs, call.patienceMs ?? Number.POSITIVE_INFINITY);
+    return call.place ? deadlineAt - now : this.#patienceOf(call.patienceMs);
+  }
+
+  #patienceOf(patienceMs: number | null): number {
+    return Math.min(this.#limits.queueTimeoutMs, patienceMs ?? Number.POSITIVE_INFINITY);
   }
 
   /** Out of the queue, and it will not run either. */

@@ -65,9 +65,9 @@ export class Lanes {
     for (const lane of this.#apart.values()) lane.queue.refresh(share);
   }
 
-  /** A model has got a limit or trouble of its own: its calls go into a lane of their own. */
+  /** A model may have got a limit or trouble of its own: its calls go into a lane of their own then. */
   separate(model: string): void {
-    if (this.#apart.has(model)) return;
+    if (this.#apart.has(model) || !this.#pool.isApart(model)) return;
     const moving = [...this.waiters()].filter(({ call, lane }) => call.model === model && lane === this.#shared);
     for (const waiter of moving) this.remove(waiter);
     for (const waiter of moving) this.add(waiter);

@@ -239,10 +239,14 @@ function readBearer(authorization: string | undefined): string | null {
   return /^Bearer +([^\s]+)$/i.exec(authorization ?? "")?.[1] ?? null;
 }
 
+/** In steps, since the queue keeps an order of deadlines for each length of wait there is. */
+const patienceStepMs = 100;
+
 /** `x-stainless-timeout` of the official SDKs: seconds. */
 function readPatienceMs(header: string | string[] | undefined): number | null {
   const seconds = typeof header === "string" ? Number(header) : Number.NaN;
-  return seconds > 0 && seconds <= 86_400 ? seconds * 1_000 : null;
+  if (!(seconds > 0 && seconds <= 86_400)) return null;
+  return Math.max(1, Math.floor((seconds * 1_000) / patienceStepMs)) * patienceStepMs;
 }
 
 /** `x-stainless-retry-count` of the official SDKs. More tries than they make are not believed. */
