@@ -19,6 +19,8 @@ interface ModelStatistics extends Means {
   outputBytesPerToken: number;
   readonly firstByteMs: Quantile;
   readonly slotMedianMs: Quantile;
+  /** What the same model's calls took for each user, the oldest first. */
+  readonly byUser: Map<string, Means>;
 }
 
 /** Of what the upstream bears, all keys together; Infinity: no bound. */
@@ -31,7 +33,7 @@ export interface Capacity {
 /** Share of the newest call in a moving mean. */
 const meanShare = 0.2;
 const modelsMax = 256;
-const userMeansMax = 20_000;
+const usersPerModelMax = 20_000;
 /** Before anything was seen: JSON with English or Chinese text, and one frame a token or two. */
 const inputBytesPerTokenDefault = 3.5;
 const outputBytesPerTokenDefault = 120;
@@ -42,7 +44,6 @@ const reservedTokensMax = 4_096;
 export class Costs {
   readonly #capacity: Capacity;
   readonly #models = new Map<string, ModelStatistics>();
-  readonly #users = new Map<string, Means>();
   /** Of all calls; 0: not known. */
   #meanMs = 0;
 
@@ -65,7 +66,8 @@ export class Costs {
   }
 
   estimateMs({ userId, model }: OfferedCall): number {
-    const means = this.#users.get(toKey(userId, model)) ?? this.#models.get(model);
+    const ofModel = this.#models.get(model);
+    const means = ofModel?.byUser.get(userId) ?? ofModel;
     return means ? this.price(model, means.slotMs, means.tokens) : this.price(model, 0, 0);
   }
 
@@ -76,7 +78,7 @@ export class Costs {
     if (call.outputTokensMax !== null && call.outputTokensMax <= reservedTokensMax) {
       return { tokens: Math.ceil(input + call.outputTokensMax), isDebt: false };
     }
-    const means = this.#users.get(toKey(call.userId, call.model)) ?? statistics;
+    const means = statistics?.byUser.get(call.userId) ?? statistics;
     const output = Math.min(
       means?.outputTokens ?? outputTokensDefault,
       call.outputTokensMax ?? Number.POSITIVE_INFINITY,
@@ -132,20 +134,9 @@ export class Costs {
       const ratio = clamp(outputBytes / usage.completionTokens, 1, 5_000);
       statistics.outputBytesPerToken += (ratio - statistics.outputBytesPerToken) * meanShare;
     }
-    this.#learnOfUser(toKey(userId, model), seen);
+    learnOfUser(statistics.byUser, userId, seen);
     const cost = this.price(model, slotMs, tokens);
     this.#meanMs += (cost - this.#meanMs) * (this.#meanMs === 0 ? 1 : meanShare);
-  }
-
-  #learnOfUser(key: string, seen: Means): void {
-    const known = this.#users.get(key);
-    if (known) {
-      moveMeans(known, seen, false);
-      return;
-    }
-    // The oldest makes room: insertion order is age.
-    if (this.#users.size >= userMeansMax) this.#users.delete(this.#users.keys().next().value as string);
-    this.#users.set(key, { ...seen });
   }
 
   #statisticsOf(model: string): ModelStatistics {
@@ -161,6 +152,7 @@ export class Costs {
         outputBytesPerToken: outputBytesPerTokenDefault,
         firstByteMs: new Quantile(0.5, 1),
         slotMedianMs: new Quantile(0.5, 1),
+        byUser: new Map(),
       };
       this.#models.set(model, statistics);
     }
@@ -175,8 +167,15 @@ function moveMeans(means: Means, seen: Means, isFirst: boolean): void {
   means.outputTokens += (seen.outputTokens - means.outputTokens) * share;
 }
 
-function toKey(userId: string, model: string): string {
-  return `${model} ${userId}`;
+function learnOfUser(byUser: Map<string, Means>, userId: string, seen: Means): void {
+  const known = byUser.get(userId);
+  if (known) {
+    moveMeans(known, seen, false);
+    return;
+  }
+  // The oldest makes room: insertion order is age.
+  if (byUser.size >= usersPerModelMax) byUser.delete(byUser.keys().next().value as string);
+  byUser.set(userId, { ...seen });
 }
 
 function clamp(value: number, min: number, max: number): number {

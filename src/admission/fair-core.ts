@@ -304,7 +304,7 @@ class FairCore implements SchedulerCore {
         this.#bar(user, user.gates.openAt(now, waiter.tokens));
         continue;
       }
-      if (waiter.isUseless(this.#costs.firstByteMsOf(waiter.call.model), now)) {
+      if (waiter.call.patienceMs !== null && waiter.isUseless(this.#costs.firstByteMsOf(waiter.call.model), now)) {
         this.#leave(waiter);
         this.#refuseWaiter(waiter, this.#timedOut(waiter.call, waiter, now), "refused");
         continue;

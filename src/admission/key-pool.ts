@@ -186,12 +186,16 @@ export class KeyPool {
         onChange(key, null);
       }
       const keyModel = key.models.get(model);
-      if (!keyModel || keyModel.learned.risesAt(this.slotMsOf(model)) > now) continue;
-      if (keyModel.gates.inFlight < keyModel.gates.concurrencyMax) continue;
+      if (!keyModel || keyModel.learned.limit === null || !this.#holdsBack(keyModel, now)) continue;
       keyModel.learned.raise(keyModel.ceiling, now);
       keyModel.applyLearned();
       onChange(key, keyModel);
     }
+  }
+
+  /** The learned limit alone is in the way, and its time has come. */
+  #holdsBack({ gates, learned, model }: KeyModel, now: number): boolean {
+    return gates.inFlight >= gates.concurrencyMax && learned.risesAt(this.slotMsOf(model)) <= now;
   }
 
   modelOn(key: UpstreamKey, model: string): KeyModel {

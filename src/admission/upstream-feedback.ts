@@ -94,15 +94,19 @@ export class UpstreamFeedback {
 
   /** Lets what was learned fade where its time has come. True: something did. */
   relax(model: string, now: number): boolean {
-    let hasChanged = false;
-    this.#pool.relax(model, now, (key, keyModel) => {
-      hasChanged = true;
-      if (keyModel)
-        this.#tell("limit_raised", key, keyModel, "no refusal for a while", { limit: keyModel.learned.limit });
-      else this.#tell("quickened", key, null, "no refusal for a while", {});
-    });
-    return hasChanged;
+    this.#hasRelaxed = false;
+    this.#pool.relax(model, now, this.#noteRelaxed);
+    return this.#hasRelaxed;
   }
+
+  #hasRelaxed = false;
+  /** One function for all calls: this is asked for each of them. */
+  readonly #noteRelaxed = (key: UpstreamKey, keyModel: KeyModel | null): void => {
+    this.#hasRelaxed = true;
+    const why = "no refusal for a while";
+    if (keyModel) this.#tell("limit_raised", key, keyModel, why, { limit: keyModel.learned.limit });
+    else this.#tell("quickened", key, null, why, {});
+  };
 
   #recover(key: UpstreamKey, keyModel: KeyModel, sentAt: number): void {
     this.#crowded.delete(keyModel);
