@@ -9,6 +9,8 @@ import type { RunningGrant } from "./waiter.ts";
 
 /** Beyond so many places at once, their ends are taken as evenly spread. */
 const slotsMax = 256;
+/** What is told of a wait without an end, as for a model that a reload has left without a key. */
+const waitMsMax = 24 * 3_600_000;
 /** Differences below it are nobody's concern. */
 const slackMs = 100;
 /** What a refused client is told: not sooner (nothing will have changed), spread (or all come back in step). */
@@ -31,12 +33,13 @@ export class Estimator {
 
   /** Milliseconds until the start of a call of the model that has `ahead` others before it. */
   waitMs(model: string, tokens: number, ahead: number, now: number): number {
-    return Math.max(
+    const longestMs = Math.max(
       0,
       this.#byRateMs(model, ahead, now),
       this.#bySlotMs(model, ahead, now),
       this.#byTokensMs(model, tokens, ahead, now),
     );
+    return Math.min(waitMsMax, longestMs);
   }
 
   /** A call that had to wait has started: how far those who came later have pushed it back. */

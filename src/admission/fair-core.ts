@@ -114,6 +114,9 @@ class FairCore implements SchedulerCore {
   /** Refused before it is looked at any closer; null: it may queue. */
   #refuseAtOnce(call: OfferedCall, place: Place, now: number): No | null {
     if (place.deadlineAt <= now && call.place) return this.#timedOut(call, place, now);
+    if (!this.#pool.serves(call.model)) {
+      return { reason: "invalid_field", facts: { param: "model", detail: "no key of this gateway serves it" } };
+    }
     const block = this.#pool.blockBeyond(call.model, Math.max(place.deadlineAt, now));
     return block && toBlocked(block, now);
   }

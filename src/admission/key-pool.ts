@@ -116,9 +116,14 @@ export class KeyPool {
     for (const key of this.keys) {
       const keyModel = key.models.get(model);
       if (keyModel && (keyModel.learned.limit !== null || !keyModel.health.isHealthy)) return true;
-      if (!key.serves(model) || key.limits.models !== null) return true;
+      if (this.keys.length > 1 && key.limits.models !== null) return true;
     }
     return false;
+  }
+
+  /** Whether any key is for it at all. */
+  serves(model: string): boolean {
+    return this.keys.some((key) => key.serves(model));
   }
 
   /** The key with the most room that may start a call now; null: none. */

@@ -7,6 +7,34 @@ import { createMemoryScheduler } from "./memory-scheduler.ts";
 
 schedulerContract("memory", (limits, clock) => createMemoryScheduler(limits, clock));
 
+describe("createMemoryScheduler() with keys for some models only", () => {
+  const keyFor = (pattern: string) => {
+    const limits = limitsOf({ startsPerSecond: 1 });
+    return { ...limits, keys: limits.keys.map((key) => ({ ...key, models: [pattern] })) };
+  };
+
+  it("refuses at once a model that no key serves", async () => {
+    const clock = createManualClock();
+    const scheduler = createMemoryScheduler(keyFor("glm-4.5*"), clock);
+    const served = arrive(scheduler);
+    const other = arrive(scheduler, { wish: { model: "glm-5" } });
+    await clock.advance(0);
+    assert.ok(served.ticket);
+    assert.deepEqual([other.refusal, other.facts.param], ["invalid_field", "model"]);
+  });
+
+  it("lets calls time out that wait for a model which a reload has left without a key, with advice that is a number", async () => {
+    const clock = createManualClock();
+    const scheduler = createMemoryScheduler(keyFor("glm-4.5*"), clock);
+    arrive(scheduler);
+    const waiting = arrive(scheduler);
+    scheduler.configure(keyFor("glm-5*"));
+    await clock.advance(5_000);
+    assert.equal(waiting.refusal, "queue_timeout");
+    assert.ok(Number.isFinite(waiting.facts.retryAfterMs));
+  });
+});
+
 describe("createMemoryScheduler() under random traffic", () => {
   const step = fc.record({
     action: fc.constantFrom("arrive", "send", "end", "abort", "leave", "wait"),

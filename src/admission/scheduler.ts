@@ -15,7 +15,8 @@ export interface Scheduler {
   /**
    * Resolves when the call may be sent; whoever holds the ticket must release it.
    * Rejects with a Refusal: `queue_full`, `user_queue_full`, `wait_too_long`, `queue_timeout`, `shutting_down`,
-   * `upstream_quota` or `upstream_account` while no key can serve the model, or what the signal was aborted with.
+   * `upstream_quota` or `upstream_account` while no key can serve the model, `invalid_field` when none is for it, or
+   * what the signal was aborted with.
    * A call that was refused or whose signal fired is never started.
    */
   admit(principal: Principal, wish: AdmissionWish, signal: AbortSignal): Promise<Ticket>;
