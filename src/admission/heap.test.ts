@@ -40,4 +40,31 @@ describe("Heap", () => {
       }),
     );
   });
+
+  it("hands its items out in order", () => {
+    const heap = new Heap<Item>((a, b) => a.rank < b.rank);
+    for (const rank of [5, 3, 8, 1, 9, 2]) heap.push({ heapIndex: -1, rank });
+    const ranks: number[] = [];
+    for (let first = heap.first; first; first = heap.first) {
+      ranks.push(first.rank);
+      heap.remove(first);
+    }
+    assert.deepEqual(ranks, [1, 2, 3, 5, 8, 9]);
+  });
+
+  it("takes no notice of what moves outside it, and takes an item in again that left", () => {
+    const heap = new Heap<Item>((a, b) => a.rank < b.rank);
+    const [moves, stays] = [
+      { heapIndex: -1, rank: 5 },
+      { heapIndex: -1, rank: 3 },
+    ];
+    heap.push(moves);
+    heap.push(stays);
+    heap.remove(moves);
+    moves.rank = 1;
+    heap.update(moves);
+    assert.deepEqual(heap.items, [stays]);
+    heap.push(moves);
+    assert.equal(heap.first, moves);
+  });
 });

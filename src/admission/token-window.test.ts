@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 import { TokenWindow } from "./token-window.ts";
+
+const minuteMs = 60_000;
+const infinity = Number.POSITIVE_INFINITY;
 
 describe("TokenWindow", () => {
   it("counts what is reserved until it is spent, and what is spent for a whole window", () => {
@@ -43,5 +47,80 @@ describe("TokenWindow", () => {
     assert.ok(window.used(600_000) <= 1_203, String(window.used(600_000)));
     const emptyAt = window.emptyAt(600_000);
     assert.equal(window.used(emptyAt), 0);
+  });
+
+  it("counts a reservation for as long as its call runs, however long that is", () => {
+    const window = new TokenWindow(1_000, minuteMs);
+    window.reserve(700);
+    assert.equal(window.used(10 * minuteMs), 700);
+    assert.equal(window.freeAt(10 * minuteMs, 301), infinity);
+  });
+
+  it("opens as soon as enough has left, not when all has", () => {
+    const window = new TokenWindow(1_000, minuteMs);
+    window.spend(0, 500, 0);
+    window.spend(0, 500, 30_000);
+    assert.ok(window.freeAt(30_000, 500) <= minuteMs + 100);
+    assert.ok(window.freeAt(30_000, 501) >= 30_000 + minuteMs);
+  });
+
+  it("lets nothing beside what wants more than all of it, nor that in the minute after anything else", () => {
+    const window = new TokenWindow(1_000, minuteMs);
+    window.spend(0, 1, 0);
+    const freeAt = window.freeAt(0, 5_000);
+    assert.ok(freeAt >= minuteMs && freeAt <= minuteMs + 100, String(freeAt));
+    window.reserve(5_000);
+    assert.equal(window.freeAt(freeAt, 1), infinity);
+  });
+
+  it("takes back nothing of what no longer counts", () => {
+    const window = new TokenWindow(1_000, minuteMs);
+    window.spend(0, 700, 0);
+    window.spend(0, 500, 2 * minuteMs);
+    window.refund(700, 0, 2 * minuteMs);
+    assert.equal(window.used(2 * minuteMs), 500);
+  });
+
+  it("lets never more than the limit run and have run within any minute, and opens when it says", () => {
+    const call = fc.record({
+      gapMs: fc.nat(20_000),
+      tokens: fc.integer({ min: 1, max: 1_000 }),
+      usedShare: fc.double({ min: 0, max: 1, noNaN: true }),
+      slotMs: fc.integer({ min: 1, max: 90_000 }),
+    });
+    fc.assert(
+      fc.property(fc.array(call, { minLength: 5, maxLength: 60 }), (calls) => {
+        const window = new TokenWindow(1_000, minuteMs);
+        const running: { tokens: number; used: number; from: number; until: number }[] = [];
+        const all: { used: number; from: number; until: number }[] = [];
+        let now = 0;
+        function endUntil(time: number): void {
+          running.sort((a, b) => a.until - b.until);
+          while (running[0] && running[0].until <= time) {
+            const { tokens, used, until } = running.shift() as (typeof running)[number];
+            window.spend(tokens, used, until);
+          }
+        }
+        for (const { gapMs, tokens, usedShare, slotMs } of calls) {
+          now += gapMs;
+          endUntil(now);
+          for (let freeAt = window.freeAt(now, tokens); freeAt > now; freeAt = window.freeAt(now, tokens)) {
+            now = Math.min(freeAt, running[0]?.until ?? infinity);
+            assert.ok(now < infinity, "with nothing running it opens by itself");
+            endUntil(now);
+          }
+          window.reserve(tokens);
+          const started = { tokens, used: Math.floor(tokens * usedShare), from: now, until: now + slotMs };
+          running.push(started);
+          all.push(started);
+        }
+        // At any moment of its run the upstream may count all of a call; the worst minute ends at a start.
+        for (const { from: end } of all) {
+          const counted = all.filter(({ from, until }) => from <= end && until > end - minuteMs);
+          const sum = counted.reduce((total, { used }) => total + used, 0);
+          assert.ok(sum <= 1_000, `${sum} tokens in the minute before ${end}`);
+        }
+      }),
+    );
   });
 });
