@@ -2,9 +2,18 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { AdmissionLimits, AdmissionWish, GateLimits, Scheduler, Ticket } from "../../src/admission/scheduler.ts";
+import type {
+  AdmissionLimits,
+  AdmissionWish,
+  GateLimits,
+  Place,
+  Scheduler,
+  Ticket,
+} from "../../src/admission/scheduler.ts";
+import type { Usage } from "../../src/base/answer.ts";
 import type { Principal } from "../../src/base/principal.ts";
 import { Refusal, type RefusalFacts, type RefusalReason } from "../../src/base/refusal.ts";
+import type { Verdict, VerdictKind } from "../../src/base/verdict.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 
 export type SchedulerFactory = (limits: AdmissionLimits, clock: ManualClock) => Scheduler;
@@ -30,6 +39,9 @@ export function limitsOf(changes: TestLimits = {}): AdmissionLimits {
 }
 
 const never = new AbortController().signal;
+const noGate: GateLimits = { startsPerSecond: null, concurrencyMax: null, tokensPerMinute: null };
+const usage: Usage = { promptTokens: 10, completionTokens: 10, cachedTokens: 0, reasoningTokens: 0 };
+const ada: Principal = { userId: "ada", role: "user", weight: 1, class: "default", flowId: "session" };
 let callCount = 0;
 
 export interface Arrival {
@@ -78,6 +90,10 @@ export function arrive(scheduler: Scheduler, options: ArrivalOptions = {}): Arri
     },
   );
   return arrival;
+}
+
+function verdict(kind: VerdictKind, code: string | null = null, waitMs: number | null = null): Verdict {
+  return { kind, code, waitMs };
 }
 
 export function schedulerContract(name: string, createScheduler: SchedulerFactory): void {
@@ -337,6 +353,366 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
       assert.equal(next.ticket, null);
       await clock.advance(1);
       assert.ok(next.ticket);
+    });
+  });
+
+  describe(`${name}: new limits for calls that wait`, () => {
+    it("leave them their order and their old deadline", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 1, queueTimeoutMs: 2_000 });
+      await startCall(scheduler, clock);
+      const waiting = ["bob", "eve", "gil"].map((userId) => arrive(scheduler, { userId }));
+      scheduler.configure(limitsOf({ startsPerSecond: 1, queueTimeoutMs: 60_000 }));
+      await clock.advance(1_020);
+      waiting[0]?.ticket?.markSent();
+      await clock.advance(979);
+      assert.deepEqual(
+        waiting.map(({ ticket, refusal }) => [ticket !== null, refusal]),
+        [
+          [true, null],
+          [false, null],
+          [false, null],
+        ],
+      );
+      await clock.advance(1);
+      assert.deepEqual([waiting[1]?.refusal, waiting[2]?.refusal], ["queue_timeout", "queue_timeout"]);
+    });
+
+    it("leave them in a queue that is shorter now, and let nobody else in", async () => {
+      const { clock, scheduler } = setUp({ concurrencyMax: 1, startsPerSecond: 100 });
+      const running = await startCall(scheduler, clock);
+      const waiting = [1, 2, 3].map(() => arrive(scheduler));
+      scheduler.configure(limitsOf({ concurrencyMax: 1, startsPerSecond: 100, queueCapacity: 1 }));
+      const late = arrive(scheduler);
+      running.release("ended");
+      await clock.advance(0);
+      assert.deepEqual([late.refusal, scheduler.snapshot().waiting], ["queue_full", 2]);
+      assert.ok(waiting[0]?.ticket);
+    });
+
+    it("hold them to a user's limit that is new, and count what runs against it", async () => {
+      const { clock, scheduler } = setUp({ concurrencyMax: 2, startsPerSecond: 100 });
+      const first = await startCall(scheduler, clock);
+      const second = await startCall(scheduler, clock, "bob");
+      const [own, other] = [arrive(scheduler), arrive(scheduler, { userId: "eve" })];
+      const user = { ...noGate, concurrencyMax: 1 };
+      scheduler.configure(limitsOf({ concurrencyMax: 2, startsPerSecond: 100, user }));
+      second.release("ended");
+      await clock.advance(0);
+      assert.equal(own.ticket, null);
+      assert.ok(other.ticket);
+      first.release("ended");
+      await clock.advance(0);
+      assert.ok(own.ticket);
+    });
+  });
+
+  describe(`${name}: one user's own limits`, () => {
+    it("of starts in a second hold up nobody else", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 1_000, user: { ...noGate, startsPerSecond: 1 } });
+      await startCall(scheduler, clock);
+      const second = arrive(scheduler);
+      for (const userId of ["bob", "eve"]) await startCall(scheduler, clock, userId);
+      assert.equal(second.ticket, null);
+      assert.equal(scheduler.snapshot().waitingCalls[0]?.blockedBy, "user_rate");
+    });
+
+    it("of tokens in a minute hold up nobody else, and give back what was not used", async () => {
+      const user = { ...noGate, tokensPerMinute: 1_000 };
+      const { clock, scheduler } = setUp({ startsPerSecond: 1_000, queueTimeoutMs: 120_000, user });
+      const wish = { inputBytes: 0, outputTokensMax: 700 };
+      const first = arrive(scheduler, { wish });
+      const second = arrive(scheduler, { wish });
+      const other = arrive(scheduler, { userId: "bob", wish });
+      await clock.advance(0);
+      assert.deepEqual([first.ticket !== null, second.ticket, other.ticket !== null], [true, null, true]);
+      assert.equal(scheduler.snapshot().waitingCalls[0]?.blockedBy, "user_tokens");
+      first.ticket?.markSent();
+      first.ticket?.release("ended");
+      first.ticket?.settle(usage);
+      await clock.advance(0);
+      assert.ok(second.ticket);
+    });
+
+    it("are free at once when a call is aborted: it is the upstream that needs time to notice", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 1_000, user: { ...noGate, concurrencyMax: 1 } });
+      const first = await startCall(scheduler, clock);
+      const second = arrive(scheduler);
+      first.release("aborted");
+      await clock.advance(0);
+      assert.ok(second.ticket);
+    });
+
+    it("are told beside the upstream's, the scarcest first", async () => {
+      const { clock, scheduler } = setUp({
+        startsPerSecond: 10,
+        concurrencyMax: 4,
+        user: { startsPerSecond: 2, concurrencyMax: 3, tokensPerMinute: 1_000 },
+      });
+      arrive(scheduler, { wish: { inputBytes: 0, outputTokensMax: 900 } });
+      await clock.advance(0);
+      assert.deepEqual(
+        scheduler.allowances(ada).map(({ name, limit, remaining }) => [name, limit, remaining]),
+        [
+          ["user-tokens", 1_000, 100],
+          ["user", 2, 1],
+          ["user-streams", 3, 2],
+          ["upstream-streams", 4, 3],
+          ["upstream", 10, 9],
+        ],
+      );
+    });
+  });
+
+  describe(`${name}: a call that comes again`, () => {
+    const oneAtOnce: TestLimits = { concurrencyMax: 1, startsPerSecond: 1_000, queueCapacity: 2, abortLingerMs: 0 };
+
+    /** A call that the upstream has refused: what it is admitted again with. */
+    async function refuse(scheduler: Scheduler, clock: ManualClock, given: Verdict): Promise<Place> {
+      const ticket = await startCall(scheduler, clock);
+      ticket.report(given);
+      ticket.release("ended");
+      ticket.settle(null);
+      return ticket.place;
+    }
+
+    it("goes before its session's newer calls when its client sent it again", async () => {
+      const { clock, scheduler } = setUp(oneAtOnce);
+      const running = await startCall(scheduler, clock);
+      const [newer, again] = [arrive(scheduler), arrive(scheduler, { wish: { retryCount: 1 } })];
+      running.release("ended");
+      await clock.advance(0);
+      assert.ok(again.ticket);
+      assert.equal(newer.ticket, null);
+    });
+
+    it("is let into a full queue, and beyond its user's part of it, after the upstream refused it", async () => {
+      const { clock, scheduler } = setUp({ ...oneAtOnce, concurrencyMax: 2, userQueueCapacity: 2 });
+      await startCall(scheduler, clock, "bob");
+      const refused = await startCall(scheduler, clock);
+      const waiting = [arrive(scheduler), arrive(scheduler)];
+      refused.report(verdict("over_limit", "1302"));
+      refused.release("ended");
+      const again = arrive(scheduler, { wish: { place: refused.place } });
+      await clock.advance(0);
+      assert.deepEqual([again.refusal, ...waiting.map(({ refusal }) => refusal)], [null, null, null]);
+      const [first] = scheduler.snapshot().waitingCalls;
+      assert.deepEqual([first?.tryCount, scheduler.snapshot().waiting], [1, 3]);
+    });
+
+    it("keeps its first arrival and deadline, however often it comes", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 1_000, queueTimeoutMs: 5_000 });
+      const first = await startCall(scheduler, clock);
+      await clock.advance(2_000);
+      first.report(verdict("too_fast", "1303", 1_000));
+      first.release("ended");
+      const second = arrive(scheduler, { wish: { place: first.place } });
+      await clock.advance(1_000);
+      assert.equal(second.ticket?.waitedMs, 3_000);
+      second.ticket?.markSent();
+      second.ticket?.report(verdict("too_fast", "1303", 60_000));
+      second.ticket?.release("ended");
+      const third = arrive(scheduler, { wish: { place: second.ticket?.place ?? null } });
+      await clock.advance(1_999);
+      assert.equal(third.refusal, null);
+      await clock.advance(1);
+      assert.deepEqual([third.refusal, third.facts.elapsedMs], ["upstream_rate_limited", 5_000]);
+    });
+
+    it("is refused at once, with what the upstream said, when its time was up before", async () => {
+      const { clock, scheduler } = setUp({ ...oneAtOnce, queueTimeoutMs: 1_000 });
+      const ticket = await startCall(scheduler, clock);
+      await clock.advance(1_500);
+      ticket.report(verdict("overloaded", "1305"));
+      ticket.release("ended");
+      const again = arrive(scheduler, { wish: { place: ticket.place } });
+      await clock.advance(0);
+      assert.deepEqual([again.refusal, again.facts.upstreamCode], ["upstream_busy", "1305"]);
+    });
+
+    it("leaves the queue as any other when its client leaves", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 1_000 });
+      const place = await refuse(scheduler, clock, verdict("overloaded", "1305", 2_000));
+      const client = new AbortController();
+      const again = arrive(scheduler, { signal: client.signal, wish: { place } });
+      await clock.advance(100);
+      client.abort();
+      await clock.advance(2_000);
+      assert.deepEqual([again.refusal, again.ticket], ["client_gone", null]);
+      assert.equal(scheduler.snapshot().waiting, 0);
+    });
+
+    it("has cost its user nothing when the upstream refused it", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 10 });
+      const ticket = await startCall(scheduler, clock);
+      await clock.advance(3_000);
+      const user = () => scheduler.gauges().users.find(({ userId }) => userId === "ada");
+      assert.equal(user()?.servedSeconds, 0.1, "what it is guessed to cost");
+      ticket.report(verdict("overloaded", "1305"));
+      ticket.release("ended");
+      arrive(scheduler, { wish: { place: ticket.place } });
+      ticket.settle(null);
+      assert.equal(user()?.servedSeconds, 0);
+    });
+  });
+
+  describe(`${name}: what the upstream's other answers mean`, () => {
+    const open: TestLimits = { startsPerSecond: 1_000, sendGuardMs: 0 };
+
+    it("nothing, when they are good", async () => {
+      const { clock, scheduler } = setUp(open);
+      const ticket = await startCall(scheduler, clock);
+      assert.equal(ticket.report(verdict("good")), false);
+      await startCall(scheduler, clock);
+      assert.ok(
+        scheduler.snapshot().lanes.every(({ blockedMs, learnedConcurrency }) => !blockedMs && !learnedConcurrency),
+      );
+    });
+
+    it("a slower pace for the whole key, when calls came too fast", async () => {
+      const { clock, scheduler } = setUp({ ...open, startsPerSecond: 1 });
+      const ticket = await startCall(scheduler, clock);
+      assert.equal(ticket.report(verdict("too_fast", "1303")), true);
+      const next = arrive(scheduler, { wish: { model: "glm-5" } });
+      await clock.advance(1_024);
+      assert.equal(next.ticket, null);
+      await clock.advance(1);
+      assert.ok(next.ticket, "25 ms more between two starts");
+    });
+
+    it("no use for one model, when the key may not use it, and all use for the others", async () => {
+      const { clock, scheduler } = setUp(open);
+      const ticket = await startCall(scheduler, clock);
+      const waitsFor = { wish: { model: "glm-5" } };
+      assert.equal(ticket.report(verdict("model_barred", "1311")), false);
+      const [same, other] = [arrive(scheduler), arrive(scheduler, waitsFor)];
+      await clock.advance(0);
+      assert.deepEqual(
+        [same.refusal, same.facts.upstreamCode, same.facts.retryAfterMs],
+        ["upstream_account", "1311", 60_000],
+      );
+      assert.ok(other.ticket);
+    });
+
+    it("one call at once, when fair use was exceeded", async () => {
+      const { clock, scheduler } = setUp({ ...open, queueTimeoutMs: 7_200_000 });
+      const ticket = await startCall(scheduler, clock);
+      assert.equal(ticket.report(verdict("restricted", "1313")), false);
+      const next = arrive(scheduler);
+      await clock.advance(3_599_999);
+      assert.equal(next.ticket, null);
+      await clock.advance(1);
+      assert.ok(next.ticket, "after an hour, a second one may try");
+    });
+
+    it("another try for a failure, while there is a budget for that", async () => {
+      const { clock, scheduler } = setUp(open);
+      const answers: boolean[] = [];
+      for (let count = 0; count < 3; count++) {
+        const ticket = await startCall(scheduler, clock);
+        answers.push(ticket.report(verdict("failed", "1234")));
+        ticket.release("ended");
+      }
+      assert.deepEqual(answers, [true, true, false]);
+      await startCall(scheduler, clock);
+    });
+  });
+
+  describe(`${name}: what comes twice, or too late`, () => {
+    it("changes nothing: a call is sent, released and settled once", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 2, tokensPerMinute: 1_000, sendGuardMs: 0 });
+      const arrival = arrive(scheduler, { wish: { inputBytes: 0, outputTokensMax: 500 } });
+      await clock.advance(0);
+      const ticket = arrival.ticket as Ticket;
+      ticket.markSent();
+      await clock.advance(100);
+      ticket.markSent();
+      ticket.release("ended");
+      ticket.settle({ ...usage, promptTokens: 0, completionTokens: 200 });
+      const before = [scheduler.gauges(), scheduler.allowances(ada)];
+      ticket.release("aborted");
+      ticket.settle({ ...usage, completionTokens: 1_000_000 });
+      ticket.markSent();
+      ticket.noteBytes(1_000_000);
+      ticket[Symbol.dispose]();
+      assert.deepEqual([scheduler.gauges(), scheduler.allowances(ada)], before);
+      assert.deepEqual(
+        scheduler.allowances(ada).map(({ name, remaining }) => [name, remaining]),
+        [
+          ["upstream", 1],
+          ["upstream-tokens", 800],
+        ],
+      );
+    });
+
+    it("settles before or after the release, with the same outcome", async () => {
+      const outcomes = [];
+      for (const order of [
+        ["release", "settle"],
+        ["settle", "release"],
+      ]) {
+        const { clock, scheduler } = setUp({ startsPerSecond: 10, concurrencyMax: 2, tokensPerMinute: 10_000 });
+        const ticket = await startCall(scheduler, clock);
+        await clock.advance(4_000);
+        for (const step of order) {
+          if (step === "release") ticket.release("ended");
+          else ticket.settle(usage);
+        }
+        outcomes.push([scheduler.gauges(), scheduler.allowances(ada)]);
+      }
+      assert.deepEqual(outcomes[0], outcomes[1]);
+    });
+
+    it("is harmless after the end, and arms no timer", async () => {
+      const { clock, scheduler } = setUp({ concurrencyMax: 3, startsPerSecond: 1_000 });
+      const tickets = [1, 2, 3].map(() => startCall(scheduler, clock));
+      const [first, second, third] = await Promise.all(tickets);
+      const waiting = arrive(scheduler);
+      scheduler.close();
+      scheduler.close();
+      first?.report(verdict("over_limit", "1302", 5_000));
+      first?.release("aborted");
+      second?.report(verdict("account", "1113"));
+      second?.noteBytes(10);
+      second?.settle(usage);
+      third?.[Symbol.dispose]();
+      scheduler.configure(limitsOf({ startsPerSecond: 1 }));
+      const late = arrive(scheduler);
+      await clock.advance(0);
+      assert.deepEqual([waiting.refusal, late.refusal], ["shutting_down", "shutting_down"]);
+      assert.equal(clock.armedCount, 0);
+      assert.deepEqual([scheduler.gauges().waiting, scheduler.gauges().running], [0, 1]);
+    });
+
+    it("leaves no timer and nobody behind when all is over and everyone has gone their own way", async () => {
+      const { clock, scheduler } = setUp({
+        concurrencyMax: 1,
+        startsPerSecond: 1_000,
+        user: { startsPerSecond: 5, concurrencyMax: 2, tokensPerMinute: 10_000 },
+        queueCapacity: 3,
+      });
+      const running = await startCall(scheduler, clock);
+      const client = new AbortController();
+      const calls = [
+        arrive(scheduler),
+        arrive(scheduler, { signal: client.signal }),
+        arrive(scheduler, { wish: { patienceMs: 700 } }),
+        arrive(scheduler, { userId: "bob" }),
+      ];
+      client.abort();
+      await clock.advance(1_000);
+      running.report(verdict("overloaded", "1305", 1_000));
+      running[Symbol.dispose]();
+      for (const { ticket } of calls) ticket?.[Symbol.dispose]();
+      for (let round = 0; round < 20; round++) {
+        await clock.advance(1_000);
+        for (const { ticket } of calls) ticket?.[Symbol.dispose]();
+      }
+      assert.ok(
+        calls.every(({ ticket, refusal }) => ticket !== null || refusal !== null),
+        "each had an answer",
+      );
+      assert.deepEqual([scheduler.gauges().waiting, scheduler.gauges().running], [0, 0]);
+      assert.equal(clock.armedCount, 0);
     });
   });
 
