@@ -106,4 +106,9 @@ export interface CoreOptions {
   readonly tracer?: () => DecisionObserver | null;
   /** Costs within which the earliest deadline goes first; 0: strictly by virtual time. Default 1. */
   readonly deadlineWindow?: number;
+  /** What a call costs. Default: lane-milliseconds of the scarcest resource. Others are there to be compared with. */
+  readonly price?: Price;
 }
+
+/** The cost of a call that held a place for `slotMs` and used so many tokens. */
+export type Price = (slotMs: number, tokens: number) => number;

@@ -3,7 +3,7 @@
 // is seen while the answer comes and by `usage` at its end.
 
 import type { Usage } from "../base/answer.ts";
-import type { Grant, OfferedCall } from "./core.ts";
+import type { Grant, OfferedCall, Price } from "./core.ts";
 import { Quantile } from "./quantile.ts";
 
 /** What calls of one kind took, as moving means. */
@@ -43,16 +43,19 @@ const reservedTokensMax = 4_096;
 
 export class Costs {
   readonly #capacity: Capacity;
+  readonly #price: Price | null;
   readonly #models = new Map<string, ModelStatistics>();
   /** Of all calls; 0: not known. */
   #meanMs = 0;
 
-  constructor(capacity: Capacity) {
+  constructor(capacity: Capacity, price: Price | null = null) {
     this.#capacity = capacity;
+    this.#price = price;
   }
 
   /** Lane-milliseconds of a call that held a place for `slotMs` and used so many tokens. */
   price(model: string, slotMs: number, tokens: number): number {
+    if (this.#price) return this.#price(slotMs, tokens) || 1;
     const start = 1 / this.#capacity.ratePerMs(model);
     const slot = slotMs / this.#capacity.concurrencyOf(model);
     const used = tokens / this.#capacity.tokensPerMs(model);

@@ -74,7 +74,7 @@ class FairCore implements SchedulerCore {
     this.#options = options;
     this.#limits = limits;
     this.#pool = new KeyPool(limits);
-    this.#costs = new Costs(this.#pool);
+    this.#costs = new Costs(this.#pool, options.price);
     this.#pool.slotMsOf = (model) => this.#costs.slotMedianMsOf(model);
     this.#queue = new FairQueue(this.#pool);
     this.#users = new LimitedUsers(limits.user);

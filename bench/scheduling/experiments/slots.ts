@@ -27,6 +27,8 @@ const policies = [
   chooseFifo({ name: "FIFO" }),
   chooseOurs({ name: "glm-proxy" }),
   chooseOurs({ name: "glm-proxy, early refusal", refusesEarly: true }),
+  chooseOurs({ name: "glm-proxy, charged by calls", price: () => 1 }),
+  chooseOurs({ name: "glm-proxy, charged by tokens", price: (_, tokens) => tokens }),
 ];
 const overload = 1.3;
 const callCount = 1_000;

@@ -1,6 +1,6 @@
 // Our scheduler's core as a policy: what the gateway's shell does with promises and timers, done with virtual events.
 
-import type { Grant, SchedulerCore, Waiter } from "../../../src/admission/core.ts";
+import type { Grant, Price, SchedulerCore, Waiter } from "../../../src/admission/core.ts";
 import { createFairCore } from "../../../src/admission/fair-core.ts";
 import type { AdmissionLimits } from "../../../src/admission/scheduler.ts";
 import type { CallHistory, Policy, PolicyChoice, PolicyLimits, PolicySetup } from "../policy.ts";
@@ -9,6 +9,8 @@ interface Choice {
   readonly name: string;
   readonly refusesEarly?: boolean;
   readonly deadlineWindow?: number;
+  /** In what users are charged; lane-seconds when nothing is said. */
+  readonly price?: Price;
   readonly limits?: Partial<PolicyLimits>;
 }
 
@@ -17,7 +19,7 @@ const roundsMax = 10_000;
 /** The bytes of a request for each of its tokens. */
 const inputBytesPerToken = 4;
 
-export function chooseOurs({ name, refusesEarly = false, deadlineWindow, limits: own }: Choice): PolicyChoice {
+export function chooseOurs({ name, refusesEarly = false, deadlineWindow, price, limits: own }: Choice): PolicyChoice {
   return {
     name,
     adapt: (limits) => ({ ...limits, ...own }),
@@ -26,6 +28,7 @@ export function chooseOurs({ name, refusesEarly = false, deadlineWindow, limits:
         limits: toAdmissionLimits(limits, refusesEarly),
         random: clock.random,
         ...(deadlineWindow !== undefined && { deadlineWindow }),
+        ...(price && { price }),
       });
       return createOurs(core, { clock, host });
     },
