@@ -112,7 +112,7 @@ export class KeyPool {
 
   /** Whether calls for the model may have to wait where others need not, so that they queue apart. */
   isApart(model: string): boolean {
-    if (this.limitsOf(model) !== null) return true;
+    if (this.limitsOf(model) !== null || !this.serves(model)) return true;
     for (const key of this.keys) {
       const keyModel = key.models.get(model);
       if (keyModel && (keyModel.learned.limit !== null || !keyModel.health.isHealthy)) return true;

@@ -49,10 +49,11 @@ export function createMemoryScheduler(
     const turn = core.tick(now);
     for (const { waiter, grant } of turn.granted) pendingOf(waiter).start(toTicket(core, grant, clock, handOut));
     for (const { waiter, no } of turn.refused) pendingOf(waiter).refuse(toRefusal(no));
-    if (turn.wakeAt === wakeAt) return;
+    const nextAt = isClosed ? Number.POSITIVE_INFINITY : turn.wakeAt;
+    if (nextAt === wakeAt) return;
     cancelAlarm();
     cancelAlarm = () => {};
-    wakeAt = isClosed ? Number.POSITIVE_INFINITY : turn.wakeAt;
+    wakeAt = nextAt;
     if (wakeAt < Number.POSITIVE_INFINITY) cancelAlarm = clock.after(Math.max(0, wakeAt - now), wake);
   }
 
