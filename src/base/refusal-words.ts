@@ -52,6 +52,22 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
     (f) => `暂时无法登录：正在处理的登录过多。请在 ${about(f)} 秒后重试。`,
   ],
   forbidden: [(f) => `Cannot allow this request${because(f)}.`, (f) => `不允许此请求${because(f)}。`],
+  model_not_allowed: [
+    (f) => `Cannot use this model: it is not among those that this API key may use${because(f)}.`,
+    (f) => `该 API key 无权使用此模型${because(f)}。`,
+  ],
+  insufficient_quota: [
+    (f) =>
+      `Cannot take the call: the quota ${f.quota} is used up (${f.used} of ${f.limit} taken${needs(f)}). ${f.resetsAt === undefined ? "It does not renew by itself" : `It renews at ${f.resetsAt}`}; the gateway's administrator can raise it.`,
+    (f) =>
+      `配额已用完：${f.quota}（上限 ${f.limit}，已用 ${f.used}${needsZh(f)}）。${f.resetsAt === undefined ? "该配额不会自动恢复" : `将于 ${f.resetsAt} 恢复`}；可请网关管理员提高配额。`,
+  ],
+  concurrency_exceeded: [
+    (f) =>
+      `Cannot take the call: ${f.used} calls are waiting or running (limit ${f.limit}, quota ${f.quota}). Retry when one has ended, in about ${about(f)} s.`,
+    (f) =>
+      `并发已达上限：${f.used} 个请求正在排队或运行（上限 ${f.limit}，配额 ${f.quota}）。请在其中一个结束后重试，约 ${about(f)} 秒后。`,
+  ],
   bad_request: [(f) => `Cannot understand the request${because(f)}.`, (f) => `无法理解该请求${because(f)}。`],
   invalid_json: [(f) => `Cannot read the body as JSON${because(f)}.`, (f) => `请求体不是有效的 JSON${because(f)}。`],
   invalid_field: [
@@ -66,6 +82,12 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
   method_not_allowed: [
     (f) => `Cannot use this method here: allowed is ${f.allow}.`,
     (f) => `此路径不支持该方法：允许的方法是 ${f.allow}。`,
+  ],
+  unknown_object: [(f) => `Cannot find it${because(f)}.`, (f) => `找不到该对象${because(f)}。`],
+  conflict: [(f) => `Cannot do this now${because(f)}.`, (f) => `操作冲突${because(f)}。`],
+  read_only_object: [
+    (f) => `Cannot change it here: it comes from the configuration file${because(f)}.`,
+    (f) => `无法在此修改：它来自配置文件${because(f)}。`,
   ],
   request_timeout: [
     () => "Cannot wait longer for the request: it arrived too slowly.",
@@ -183,11 +205,28 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
     (f) => `GLM did not finish within ${seconds(f.limit)} s, the whole answer included. Retry in about ${about(f)} s.`,
     (f) => `GLM 未能在 ${seconds(f.limit)} 秒内完成（包含整个流式输出）。请在约 ${about(f)} 秒后重试。`,
   ],
+  ledger_unavailable: [
+    (f) =>
+      `Cannot take the call now: its record cannot be kept, as when the disk is full. Retry in about ${about(f)} s, or tell the gateway's operator.`,
+    (f) => `暂时无法处理：无法保存调用记录（例如磁盘已满）。请在约 ${about(f)} 秒后重试，或联系网关管理员。`,
+  ],
+  store_unavailable: [
+    (f) => `Cannot do this now: the gateway's database cannot be reached. Retry in about ${about(f)} s.`,
+    (f) => `暂时无法操作：网关数据库不可用。请在约 ${about(f)} 秒后重试。`,
+  ],
   internal_error: [
     () => "Something went wrong inside the gateway. The operator finds it in the log by the request id.",
     () => "网关内部错误。管理员可凭 request id 在日志中查找。",
   ],
 };
+
+function needs({ needed }: RefusalFacts): string {
+  return needed === undefined ? "" : `, the call may need ${needed}`;
+}
+
+function needsZh({ needed }: RefusalFacts): string {
+  return needed === undefined ? "" : `，本次最多需要 ${needed}`;
+}
 
 function because(facts: RefusalFacts): string {
   return facts.detail === undefined ? "" : `: ${facts.detail}`;

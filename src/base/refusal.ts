@@ -15,6 +15,7 @@ export type ErrorType =
   | "authentication_error"
   | "permission_error"
   | "rate_limit_error"
+  | "insufficient_quota"
   | "timeout_error"
   | "upstream_error"
   | "server_error";
@@ -31,6 +32,11 @@ const rules = {
   login_throttled: rule(429, "rate_limit_error", true),
   login_busy: rule(429, "rate_limit_error", true),
   forbidden: rule(403, "permission_error"),
+  model_not_allowed: rule(403, "permission_error"),
+
+  // The caller's quotas.
+  insufficient_quota: rule(429, "insufficient_quota"),
+  concurrency_exceeded: rule(429, "rate_limit_error", true),
 
   // The client's request.
   bad_request: rule(400, "invalid_request_error"),
@@ -38,6 +44,9 @@ const rules = {
   invalid_field: rule(400, "invalid_request_error"),
   not_found: rule(404, "invalid_request_error"),
   method_not_allowed: rule(405, "invalid_request_error"),
+  unknown_object: rule(404, "invalid_request_error"),
+  conflict: rule(409, "invalid_request_error"),
+  read_only_object: rule(409, "invalid_request_error"),
   request_timeout: rule(408, "timeout_error"),
   body_too_large: rule(413, "invalid_request_error"),
   unsupported_media_type: rule(415, "invalid_request_error"),
@@ -77,6 +86,10 @@ const rules = {
   upstream_idle_timeout: rule(504, "timeout_error"),
   upstream_timeout: rule(504, "timeout_error"),
 
+  // What the gateway itself keeps.
+  ledger_unavailable: rule(503, "server_error", true),
+  store_unavailable: rule(503, "server_error", true),
+
   internal_error: rule(500, "server_error"),
 } as const satisfies Record<string, RefusalRule>;
 
@@ -102,6 +115,13 @@ export interface RefusalFacts {
   detail?: string;
   /** HTTP methods that the path has (`Allow`). */
   allow?: string;
+  /** Which quota is used up: "requests/day of the user ada". */
+  quota?: string;
+  /** How much of it is taken, by running calls too, and how much the call may need. In the quota's unit. */
+  used?: number;
+  needed?: number;
+  /** When the quota begins anew, as an ISO 8601 time with its offset; left out for one that never does. */
+  resetsAt?: string;
   /** The upstream's business code, when it gave one. */
   upstreamCode?: string;
   /** `upstream_rejected` only: the upstream's own words and the status that they go out with. */

@@ -5,7 +5,9 @@ import type { AdmissionLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
 import type { Account } from "../identity/user-directory.ts";
 import type { LogLevel } from "../observe/log.ts";
+import type { PriceList } from "../quota/prices.ts";
 import type { ModelRule } from "../rules.ts";
+import type { StoreTarget } from "../store/store.ts";
 import type { HeartbeatStyle } from "../surfaces/surface.ts";
 
 export interface Settings {
@@ -15,6 +17,12 @@ export interface Settings {
   readonly rateLimit: AdmissionLimits;
   readonly metrics: MetricsSettings;
   readonly log: { readonly level: LogLevel };
+  readonly store: StoreTarget;
+  readonly ledger: LedgerSettings;
+  readonly quotas: QuotaSettings;
+  readonly prices: PriceList;
+  /** Where the gateway keeps what is its own. It may not exist yet. */
+  readonly dataFolder: string;
 }
 
 export interface ServerSettings {
@@ -42,6 +50,27 @@ export interface AuthSettings {
   /** Seconds, because that is the unit of the JWT claims and of `expires_in`. */
   readonly tokenTtlSeconds: number;
   readonly users: readonly Account[];
+  /** How long a session can be refreshed, from its login. */
+  readonly sessionTtlSeconds: number;
+}
+
+export interface LedgerSettings {
+  /** What happens when records can't be written: true: calls are refused · false: they go on, records wait in memory. */
+  readonly isStrict: boolean;
+  /** Single calls are kept for so long, then only their sums by day. */
+  readonly retentionDays: number;
+  /** Whether prompts and answers are stored, of keys that say so. */
+  readonly storesContent: boolean;
+  readonly contentRetentionDays: number;
+  /** Most bytes of the local spool in front of PostgreSQL. */
+  readonly spoolBytesMax: number;
+}
+
+export interface QuotaSettings {
+  /** IANA name: where days and months begin. */
+  readonly timeZone: string;
+  /** Reserved for an answer when the client does not say how long it may be. */
+  readonly assumedOutputTokens: number;
 }
 
 export interface GlmSettings {

@@ -16,6 +16,8 @@ export interface Account {
   readonly role: "user" | "admin";
   readonly weight: number;
   readonly class: TrafficClass;
+  /** A group of the store. */
+  readonly group?: string;
 }
 
 export interface User {

@@ -2,10 +2,16 @@
 // milliseconds of the injected clock; null means that the call never came so far.
 
 import type { Usage } from "../base/answer.ts";
+import { type Charge, noCharge } from "../base/charge.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Refusal } from "../base/refusal.ts";
+import { createUuid7 } from "../base/uuid7.ts";
+import type { VerdictKind } from "../base/verdict.ts";
 
 export interface CallRecord {
+  /** Ours: unique, sorts by time of arrival. */
+  readonly id: string;
+  /** What client, log and error share. The client may choose it, so it may come twice. */
   readonly callId: string;
   /** The front door it came through, such as "openai". */
   readonly surface: string;
@@ -18,6 +24,9 @@ export interface CallRecord {
   endedAt: number;
 
   userId: string | null;
+  groupId: string | null;
+  /** The id of the API key that it came with, or null for a session. */
+  keyId: string | null;
   /** As the upstream was asked for, aliases resolved. */
   model: string | null;
   isStream: boolean;
@@ -33,7 +42,11 @@ export interface CallRecord {
   upstreamStatus: number | null;
   upstreamRequestId: string | null;
   usage: Usage | null;
+  /** What the upstream said of its key and model; null: it was not asked, or did not say. */
+  upstreamVerdict: VerdictKind | null;
   finishReason: string | null;
+  /** What it takes from quotas and costs. Known when it has ended. */
+  charge: Charge;
   outcome: Outcome;
   refusal: Refusal | null;
 }
@@ -49,16 +62,20 @@ export type Settle = (record: CallRecord) => void;
 
 export function openRecord(callId: string, surface: string, clock: Clock): CallRecord {
   const arrivedAt = clock.now();
+  const startedAtWallMs = clock.wallNow();
   return {
+    id: createUuid7(startedAtWallMs),
     callId,
     surface,
-    startedAtWallMs: clock.wallNow(),
+    startedAtWallMs,
     arrivedAt,
     grantedAt: null,
     sentAt: null,
     firstByteAt: null,
     endedAt: arrivedAt,
     userId: null,
+    groupId: null,
+    keyId: null,
     model: null,
     isStream: false,
     upstreamKey: null,
@@ -71,7 +88,9 @@ export function openRecord(callId: string, surface: string, clock: Clock): CallR
     upstreamStatus: null,
     upstreamRequestId: null,
     usage: null,
+    upstreamVerdict: null,
     finishReason: null,
+    charge: noCharge,
     outcome: "refused",
     refusal: null,
   };

@@ -2,7 +2,8 @@
 // gateway logs, so that a test can look for what must not be there.
 
 import { Agent, type IncomingHttpHeaders, request as openRequest } from "node:http";
-
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pino } from "pino";
 import type { AdmissionLimits, GateLimits } from "../../src/admission/scheduler.ts";
 import { type App, createApp } from "../../src/app.ts";
@@ -12,9 +13,10 @@ import { type Simulator, type SimulatorOptions, startSimulator } from "../../src
 
 /** Limits of the one key may stand beside the others. */
 type LimitOverrides = Partial<AdmissionLimits & GateLimits>;
-type Overrides = { readonly [Section in Exclude<keyof Settings, "rateLimit">]?: Partial<Settings[Section]> } & {
-  readonly rateLimit?: LimitOverrides;
-};
+type Whole = "store" | "prices" | "dataFolder";
+type Overrides = { readonly [Section in Exclude<keyof Settings, "rateLimit" | Whole>]?: Partial<Settings[Section]> } & {
+  readonly [Section in Whole]?: Settings[Section];
+} & { readonly rateLimit?: LimitOverrides };
 
 export interface TestGateway {
   readonly url: string;
@@ -53,6 +55,7 @@ export const testSettings: Settings = {
       { username: "user1", password: "pass123", role: "user", weight: 1, class: "default" },
       { username: "user2", password: "pass456", role: "user", weight: 1, class: "default" },
     ],
+    sessionTtlSeconds: 43_200,
   },
   glm: {
     apiKey: upstreamKey,
@@ -74,6 +77,17 @@ export const testSettings: Settings = {
   },
   metrics: { userLabelsMax: 0 },
   log: { level: "debug" },
+  store: { kind: "sqlite", file: ":memory:" },
+  ledger: {
+    isStrict: true,
+    retentionDays: 400,
+    storesContent: false,
+    contentRetentionDays: 7,
+    spoolBytesMax: 64 * 1024 * 1024,
+  },
+  quotas: { timeZone: "UTC", assumedOutputTokens: 1_024 },
+  prices: { currency: "CNY", models: [] },
+  dataFolder: join(tmpdir(), "glm-proxy-test-unused"),
 };
 
 export function withLimits(limits: AdmissionLimits, overrides: LimitOverrides = {}): AdmissionLimits {
@@ -98,6 +112,11 @@ export async function startGateway(
     rateLimit: withLimits(testSettings.rateLimit, overrides.rateLimit),
     metrics: { ...testSettings.metrics, ...overrides.metrics },
     log: { ...testSettings.log, ...overrides.log },
+    store: overrides.store ?? testSettings.store,
+    ledger: { ...testSettings.ledger, ...overrides.ledger },
+    quotas: { ...testSettings.quotas, ...overrides.quotas },
+    prices: overrides.prices ?? testSettings.prices,
+    dataFolder: overrides.dataFolder ?? testSettings.dataFolder,
   };
   const logLines: string[] = [];
   const log = pino({ level: settings.log.level, base: null }, { write: (line: string) => void logLines.push(line) });

@@ -1,0 +1,27 @@
+// What goes between the main thread and a SQLite thread.
+
+import type { Statement } from "./store.ts";
+
+export interface ThreadOptions {
+  readonly file: string;
+  /** The writer holds the lock; a reader sees what is committed, and only that. */
+  readonly role: "writer" | "reader";
+}
+
+export type ThreadRequest = { readonly id: number } & ThreadTask;
+
+export type ThreadTask =
+  | ({ readonly kind: "run" } & Statement)
+  | { readonly kind: "batch"; readonly statements: readonly Statement[] }
+  | { readonly kind: "backup"; readonly file: string }
+  | { readonly kind: "close" };
+
+/** Id 0 tells whether the database could be opened. */
+export interface ThreadAnswer {
+  readonly id: number;
+  readonly rows?: unknown[];
+  readonly changes?: number;
+  readonly insertId?: number;
+  /** `errcode`: SQLite's extended result code, or 0. */
+  readonly error?: { readonly message: string; readonly errcode: number };
+}
