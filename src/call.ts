@@ -4,6 +4,7 @@ import type { TrafficClass } from "./base/principal.ts";
 import type { QueuePassage, QueueStanding, RemainingLimit } from "./base/queue-facts.ts";
 import type { Refusal } from "./base/refusal.ts";
 import type { Outcome } from "./ledger/record.ts";
+import type { QuotaStanding } from "./quota/quotas.ts";
 import type { Client } from "./relay/client.ts";
 import type { Surface } from "./surfaces/surface.ts";
 
@@ -29,6 +30,8 @@ export interface Call {
   refuse(refusal: Refusal): Promise<Exclude<Outcome, "served">>;
   /** What is left of the caller's limits, the scarcest first. Read when the head of the answer goes out. */
   noteAllowances(read: () => readonly RemainingLimit[]): void;
+  /** The caller's quotas that are nearly used up, this call included. Told in the answer's headers. */
+  noteQuotas(warnings: readonly QuotaStanding[]): void;
   /**
    * The call has to wait, and `look` tells where it stands for as long as it does. May be called again when the call
    * comes back into the queue. Who asked for a stream may get signs of life from here on.

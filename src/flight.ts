@@ -41,6 +41,7 @@ export function trackFlight(
     onPause: (isPaused) => deadline.setPaused(isPaused),
     onConcluded: () => deadline.stop(),
     onVerdict(verdict) {
+      record.upstreamVerdict = verdict.kind;
       isWorthAnotherTry = ticket.report(verdict);
     },
     onEnd(how) {
@@ -50,6 +51,7 @@ export function trackFlight(
     tryAgainOrThrow(error) {
       if (!isWorthAnotherTry || signal.aborted) throw error;
       record.tryCount++;
+      record.upstreamVerdict = null;
       record.firstByteAt = null;
       return null;
     },

@@ -20,7 +20,7 @@ export async function demoCommand({ isOnce }: { isOnce: boolean }, world: World)
   const simulator = hasRealKey(world) ? null : await startSimulator({ apiKeys: [simulatorKey], requestsPerSecond: 2 });
   const settings = loadDemoSettings(simulator, world);
   // The demonstration's own lines are the log.
-  const app = createApp(settings, world.version, createLog("warn", world.isTerminal), world.clock);
+  const app = await createApp(settings, world.version, createLog("warn", world.isTerminal), world.clock);
   const url = `http://127.0.0.1:${await app.start()}`;
   let isStopped = false;
   const stopped = new Promise<void>((resolve) => {
@@ -65,6 +65,8 @@ function loadDemoSettings(simulator: Simulator | null, world: World): Settings {
     queue_capacity = 20
     queue_timeout_seconds = 20
     send_guard_seconds = 0.05
+    [store]
+    url = "sqlite::memory:"
   `;
   const path = "/demo.toml";
   const env = simulator ? {} : world.env;

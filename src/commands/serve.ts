@@ -6,6 +6,7 @@ import { diffSettings } from "../config/diff.ts";
 import { type FileWatch, watchFile } from "../config/watch.ts";
 import { createLog, type Logger } from "../observe/log.ts";
 import { createServiceManager, type ServiceManager } from "../observe/service-manager.ts";
+import { StoreError } from "../store/store.ts";
 import { type ConfigChoice, type LoadMode, loadFor, printProblems } from "./load.ts";
 import { exitCodes, type World } from "./world.ts";
 
@@ -22,17 +23,28 @@ export async function serveCommand(choice: ConfigChoice, world: World): Promise<
   const log = createLog(settings.log.level, world.isTerminal);
   for (const { level, code, message } of loaded.notices) log[level]({ code }, message);
 
-  const app = createApp(settings, world.version, log, world.clock);
+  let app: App;
+  try {
+    app = await createApp(settings, world.version, log, world.clock, () => loaded);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    world.printError(`Cannot use the database: ${error.message}.`);
+    return exitCodes.unavailable;
+  }
   let port: number;
   try {
     port = await app.start();
   } catch (error) {
     world.printError(explainListenError(error as NodeJS.ErrnoException, settings.server));
+    await app.stop();
     return exitCodes.unavailable;
   }
   const manager = createServiceManager(world.env.NOTIFY_SOCKET);
-  const ended = followSignals(app, log, manager, world);
-  const watch = followConfig(choice, mode, loaded, app, log, manager, world);
+  const serving: Serving = { choice, mode, app, log, manager, world };
+  const ended = followSignals(serving);
+  const watch = followConfig(serving, loaded, (changed) => {
+    loaded = changed;
+  });
   announce(loaded, port, log, world);
   manager.notify("READY=1", `STATUS=serving on port ${port}`);
   const stopPetting = petWatchdog(manager, world);
@@ -45,8 +57,18 @@ export async function serveCommand(choice: ConfigChoice, world: World): Promise<
   return exitCode;
 }
 
+/** What lives as long as the gateway. */
+interface Serving {
+  readonly choice: ConfigChoice;
+  readonly mode: LoadMode;
+  readonly app: App;
+  readonly log: Logger;
+  readonly manager: ServiceManager;
+  readonly world: World;
+}
+
 /** Resolves with the exit code when the gateway has ended. */
-function followSignals(app: App, log: Logger, manager: ServiceManager, world: World): Promise<number> {
+function followSignals({ app, log, manager, world }: Serving): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   let isStopping = false;
   function stop(why: string, exitCode: number): void {
@@ -77,22 +99,20 @@ function followSignals(app: App, log: Logger, manager: ServiceManager, world: Wo
 
 /** Reloads on SIGHUP and when the file changes. A bad file changes nothing. */
 function followConfig(
-  choice: ConfigChoice,
-  mode: LoadMode,
+  { choice, mode, app, log, manager, world }: Serving,
   loaded: LoadedConfig,
-  app: App,
-  log: Logger,
-  manager: ServiceManager,
-  world: World,
+  onLoaded: (changed: LoadedConfig) => void,
 ): Pick<FileWatch, "close"> {
   let current = loaded.settings;
 
   function reload(why: string): void {
     try {
-      const { settings, notices } = loadFor(choice, world, mode);
+      const changed = loadFor(choice, world, mode);
+      const { settings, notices } = changed;
       const changes = diffSettings(current, settings);
       app.apply(settings);
       current = settings;
+      onLoaded(changed);
       app.metrics.countReload("applied");
       if (changes.length === 0) log.info(`configuration read again (${why}): nothing has changed`);
       for (const { line, isLive } of changes) {

@@ -11,6 +11,8 @@ export interface AddressBook {
   findClient(request: IncomingMessage): string;
   /** Whether the request comes from this machine or a private network, as far as that can be known. */
   isNear(request: IncomingMessage): boolean;
+  /** Whether the client speaks TLS to a trusted proxy in front of us. We speak none ourselves. */
+  isSecure(request: IncomingMessage): boolean;
 }
 
 /** `trustedProxies`: addresses or CIDR ranges, valid ones. */
@@ -38,6 +40,10 @@ export function createAddressBook(trustedProxies: readonly string[]): AddressBoo
       const isForwarded = request.headers["x-forwarded-for"] !== undefined || request.headers.forwarded !== undefined;
       const peer = plain(request.socket.remoteAddress ?? "");
       return contains(near, client) && (!isForwarded || contains(trusted, peer));
+    },
+    isSecure(request) {
+      const peer = plain(request.socket.remoteAddress ?? "");
+      return request.headers["x-forwarded-proto"] === "https" && contains(trusted, peer);
     },
   };
 }

@@ -31,6 +31,7 @@ before(async () => {
   clock = createManualClock();
   server = createHttpServer({
     routes: new Map([["/call", { POST: { access: "call", surface: chatCompletions } }]]),
+    control: null,
     clock,
     bodyBudget: createByteBudget(1_000),
     settings: () => ({

@@ -8,10 +8,12 @@ import { type TrafficClass, trafficClasses } from "../base/principal.ts";
 import type { QueuePassage, QueueStanding, RemainingLimit } from "../base/queue-facts.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import type { Call } from "../call.ts";
+import type { QuotaStanding } from "../quota/quotas.ts";
 import type { Client } from "../relay/client.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { readJsonBody } from "./body.ts";
 import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./heartbeats.ts";
+import { formatQuotaWarnings } from "./quota-fields.ts";
 import { toIetfFields, toOpenAiFields } from "./limit-fields.ts";
 import { type Reply, retryAfterMsOf } from "./reply.ts";
 
@@ -85,6 +87,10 @@ export class HttpCall implements Call, Client {
 
   noteAllowances(read: () => readonly RemainingLimit[]): void {
     this.#readLimits = read;
+  }
+
+  noteQuotas(warnings: readonly QuotaStanding[]): void {
+    if (warnings.length > 0) this.#options.reply.setHeader("x-quota-warning", formatQuotaWarnings(warnings));
   }
 
   noteQueued(look: () => QueueStanding, isStream: boolean): void {

@@ -20,6 +20,7 @@ describe("createHttpServer()", () => {
   before(async () => {
     server = createHttpServer({
       routes: new Map([["/call", { POST: { access: "call", surface: chatCompletions } }]]),
+      control: null,
       clock: systemClock,
       bodyBudget,
       settings: () => ({

@@ -10,6 +10,7 @@ import { chooseLanguage } from "../base/refusal-words.ts";
 import type { Call } from "../call.ts";
 import { readJsonBody } from "./body.ts";
 import type { AddressBook } from "./client-address.ts";
+import type { ControlHandler } from "./control.ts";
 import { guardRequest } from "./guard.ts";
 import type { HeartbeatSettings } from "./heartbeats.ts";
 import { HttpCall } from "./http-call.ts";
@@ -27,6 +28,8 @@ export interface HttpServerOptions {
   /** While true, answers ask their client to open a new connection next time. */
   isDraining(): boolean;
   serveCall(call: Call): Promise<void>;
+  /** Everything that is neither a call nor about this process. */
+  readonly control: ControlHandler | null;
   /** Shapes refusals that no route has a say in. */
   readonly formatRefusal: RefusalFormat;
   /** Told of failures that are nobody's expected refusal. */
@@ -56,7 +59,7 @@ export interface HttpServer {
 const connectionsMax = 10_000;
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { routes, clock, formatRefusal } = options;
+  const { routes, clock, control, formatRefusal } = options;
   const server = createServer({
     // Receiving a request is bounded in time; answering it is bounded by the call's own deadlines.
     headersTimeout: 10_000,
@@ -93,6 +96,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     const reply = openReply(request, response);
     try {
       const path = guardRequest(request);
+      if (control?.handles(path)) return serveControl(control, request, response, reply);
       const route = findRoute(routes, path, request.method ?? "");
       if (route.access === "call") serveCallRoute(route, request, response, reply);
       else void servePublicRoute(route, request, response, reply);
@@ -111,6 +115,21 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     const call = new HttpCall({ ...options.settings(), request, response, reply, surface, bodyBudget, clock });
     options.serveCall(call).catch((error: unknown) => {
       options.onFailure(error, reply.requestId);
+      response.destroy();
+    });
+  }
+
+  function serveControl(
+    handler: ControlHandler,
+    request: IncomingMessage,
+    response: ServerResponse,
+    { requestId, language }: Reply,
+  ): void {
+    const { addresses } = options.settings();
+    const address = addresses.findClient(request);
+    const facts = { requestId, address, isSecure: addresses.isSecure(request), isLocalSocket: false, language };
+    handler.handle(request, response, facts).catch((error: unknown) => {
+      options.onFailure(error, requestId);
       response.destroy();
     });
   }

@@ -45,6 +45,8 @@ export interface CallRecord {
   /** What the upstream said of its key and model; null: it was not asked, or did not say. */
   upstreamVerdict: VerdictKind | null;
   finishReason: string | null;
+  /** What its caller's quotas keep for it until it is settled, or null. */
+  reservation: { settle(charge: Charge): void } | null;
   /** What it takes from quotas and costs. Known when it has ended. */
   charge: Charge;
   outcome: Outcome;
@@ -90,10 +92,35 @@ export function openRecord(callId: string, surface: string, clock: Clock): CallR
     usage: null,
     upstreamVerdict: null,
     finishReason: null,
+    reservation: null,
     charge: noCharge,
     outcome: "refused",
     refusal: null,
   };
+}
+
+export function noteCaller(record: CallRecord, { userId, groupId, keyId }: KnownCaller): void {
+  record.userId = userId;
+  record.groupId = groupId;
+  record.keyId = keyId;
+}
+
+interface KnownCaller {
+  readonly userId: string;
+  readonly groupId: string | null;
+  readonly keyId: string | null;
+}
+
+export function noteRequest(record: CallRecord, { model, isStream, body }: KnownRequest): void {
+  record.model = model;
+  record.isStream = isStream;
+  record.bytesIn = body.length;
+}
+
+interface KnownRequest {
+  readonly model: string;
+  readonly isStream: boolean;
+  readonly body: Buffer;
 }
 
 /** It may be sent. After another try, the last grant counts. */

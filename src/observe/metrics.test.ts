@@ -34,6 +34,7 @@ async function scrape(gauges: Partial<SchedulerGauges>, userLabelsMax = 0, prepa
   const metrics = createMetrics({
     version: "0",
     gauges: () => all,
+    ledger: () => ({ waiting: 0, lost: 0, spooled: 0, isFailing: false }),
     unsentBytes: () => 0,
     userLabelsMax: () => userLabelsMax,
   });

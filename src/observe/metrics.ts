@@ -3,6 +3,7 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Decision, SchedulerGauges } from "../admission/scheduler.ts";
+import type { LedgerGauges } from "../ledger/ledger.ts";
 import type { CallRecord } from "../ledger/record.ts";
 import { createLaneGauges, createUserGauges } from "./queue-gauges.ts";
 
@@ -13,11 +14,13 @@ export interface Metrics {
   countDecision(decision: Decision): void;
   countLogin(outcome: string): void;
   countReload(result: "applied" | "rejected"): void;
+  noteQuotaDrift(largest: number): void;
 }
 
 export interface MetricSources {
   readonly version: string;
   gauges(): SchedulerGauges;
+  ledger(): LedgerGauges;
   unsentBytes(): number;
   /** Users with a label of their own, the busiest first; the rest are "other". 0: no label names a person. */
   userLabelsMax(): number;
@@ -30,7 +33,7 @@ const codeLabelsMax = 100;
 const waitBuckets = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 10, 30, 60];
 const answerBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 640];
 
-export function createMetrics({ version, gauges, unsentBytes, userLabelsMax }: MetricSources): Metrics {
+export function createMetrics({ version, gauges, ledger, unsentBytes, userLabelsMax }: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
   const models = createLabels(modelLabelsMax);
@@ -101,6 +104,11 @@ export function createMetrics({ version, gauges, unsentBytes, userLabelsMax }: M
   const lanes = createLaneGauges(registers, models.find);
   const users = createUserGauges(registers);
   const unsent = gauge("glm_proxy_unsent_bytes", "Bytes of answers that wait for slow clients");
+  const ledgerWaiting = gauge("glm_proxy_ledger_waiting", "Changes of records that wait to be written");
+  const ledgerLost = gauge("glm_proxy_ledger_lost", "Changes of records that were given up since the start");
+  const ledgerSpooled = gauge("glm_proxy_ledger_spooled", "Changes of records in the spool, for the database's return");
+  const ledgerFailing = gauge("glm_proxy_ledger_failing", "1: records can't be written now");
+  const drift = gauge("glm_proxy_quota_drift", "Largest difference of a quota's counter from its records when last checked");
   new Gauge({
     name: "glm_proxy_build_info",
     help: "Version of the gateway and of Node",
@@ -120,6 +128,11 @@ export function createMetrics({ version, gauges, unsentBytes, userLabelsMax }: M
     lanes.show(now.lanes);
     users.show(now.users, userLabelsMax());
     unsent.set(unsentBytes());
+    const { waiting, lost, spooled, isFailing } = ledger();
+    ledgerWaiting.set(waiting);
+    ledgerLost.set(lost);
+    ledgerSpooled.set(spooled);
+    ledgerFailing.set(isFailing ? 1 : 0);
     return registry.metrics();
   }
 
@@ -159,6 +172,7 @@ export function createMetrics({ version, gauges, unsentBytes, userLabelsMax }: M
     countDecision,
     countLogin: (outcome) => logins.inc({ outcome }),
     countReload: (result) => reloads.inc({ result }),
+    noteQuotaDrift: (largest) => drift.set(largest),
   };
 }
 

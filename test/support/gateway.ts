@@ -120,7 +120,7 @@ export async function startGateway(
   };
   const logLines: string[] = [];
   const log = pino({ level: settings.log.level, base: null }, { write: (line: string) => void logLines.push(line) });
-  const app = createApp(settings, "0.0.0-test", log, systemClock);
+  const app = await createApp(settings, "0.0.0-test", log, systemClock);
   const port = await app.start();
   const url = `http://127.0.0.1:${port}`;
   return {

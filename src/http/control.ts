@@ -1,0 +1,86 @@
+// The control plane as the HTTP side sees it: a handler for paths of its own, and the facts that it can't know by itself.
+// Also its second door: a socket in the data folder that only the operator's account can open.
+
+import { rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { Refusal } from "../base/refusal.ts";
+import { chooseLanguage, type Language } from "../base/refusal-words.ts";
+import { chooseRequestId } from "./request-id.ts";
+
+export interface ControlHandler {
+  /** Whether the path belongs to it, known or not. */
+  handles(path: string): boolean;
+  /** Answers every request, refusals included. Rejects for failures that are nobody's expected refusal. */
+  handle(request: IncomingMessage, response: ServerResponse, facts: ControlFacts): Promise<void>;
+}
+
+export interface ControlFacts {
+  readonly requestId: string;
+  /** The client's address, as far as it can be trusted; "local" on the socket. */
+  readonly address: string;
+  /** Whether the client speaks TLS to us, or to the trusted proxy in front of us. */
+  readonly isSecure: boolean;
+  /** Whoever can open the socket runs this gateway. */
+  readonly isLocalSocket: boolean;
+  readonly language: Language;
+}
+
+export interface ControlSocket {
+  /** Rejects with Node's error. A file that an earlier process left behind is replaced. */
+  listen(path: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Longer paths can't be bound (sockaddr_un, less its last byte). */
+export const socketPathBytesMax = 107;
+const connectionsMax = 64;
+
+export function createControlSocket(
+  handler: ControlHandler,
+  wallNow: () => number,
+  onFailure: (error: unknown, requestId: string) => void,
+): ControlSocket {
+  const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 });
+  server.maxConnections = connectionsMax;
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const facts: ControlFacts = {
+      requestId: chooseRequestId(request.headers["x-request-id"], wallNow()),
+      address: "local",
+      isSecure: false,
+      isLocalSocket: true,
+      language: chooseLanguage(request.headers["accept-language"]),
+    };
+    handler.handle(request, response, facts).catch((error: unknown) => {
+      onFailure(error, facts.requestId);
+      response.destroy();
+    });
+  });
+
+  return {
+    listen(path) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      if (Buffer.byteLength(path) > socketPathBytesMax) {
+        return Promise.reject(new Refusal("bad_request", { detail: `${path} is longer than a socket's path may be` }));
+      }
+      rmSync(path, { force: true });
+      server.once("error", reject);
+      // The file must never be there with other rights, not even for a moment; binding happens within this call.
+      const before = process.umask(0o177);
+      try {
+        server.listen(path, () => {
+          server.off("error", reject);
+          resolve();
+        });
+      } finally {
+        process.umask(before);
+      }
+      return promise;
+    },
+    close() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      server.close(() => resolve());
+      server.closeAllConnections();
+      return promise;
+    },
+  };
+}

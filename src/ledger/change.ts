@@ -1,0 +1,137 @@
+// What is written of one call, as values in the order of the columns: its intent before it is sent, its end, or both
+// at once when it ended before the intent was written. Texts that others chose are made storable here.
+
+import type { Charge } from "../base/charge.ts";
+import type { CallRecord } from "./record.ts";
+
+export type Change =
+  | { readonly kind: "intent"; readonly id: string; readonly values: readonly Value[] }
+  | {
+      readonly kind: "final";
+      readonly id: string;
+      readonly values: readonly Value[];
+      readonly content: Content | null;
+    };
+
+export type Value = string | number | null;
+
+/** What was said, where it is stored at all. Storable texts. */
+export interface Content {
+  readonly prompt: string;
+  readonly answer: string;
+  /** Unix milliseconds. */
+  readonly storedAt: number;
+}
+
+/** Of an open record. What is not here is null or zero until the call's end. */
+export const intentColumns = [
+  "id",
+  "request_id",
+  "instance",
+  "state",
+  "user_name",
+  "group_name",
+  "key_id",
+  "surface",
+  "model",
+  "is_stream",
+  "arrived_at",
+  "bytes_in",
+  "bytes_out",
+  "events",
+  "tries",
+  "requests",
+  "prompt_tokens",
+  "completion_tokens",
+  "tokens_source",
+  "cost_micros",
+] as const;
+
+export const finalColumns = [
+  ...intentColumns,
+  "upstream_key",
+  "granted_at",
+  "sent_at",
+  "first_byte_at",
+  "ended_at",
+  "queue_position",
+  "status",
+  "reason",
+  "upstream_status",
+  "upstream_code",
+  "upstream_request_id",
+  "finish_reason",
+] as const;
+
+export const contentColumns = ["call_id", "prompt", "answer", "stored_at"] as const;
+
+const textCharactersMax = 256;
+
+export function toIntent(record: CallRecord, estimate: Charge, instance: string): Change {
+  return { kind: "intent", id: record.id, values: toFirstValues(record, "open", estimate, instance) };
+}
+
+/** The record must not change any more. */
+export function toFinal(record: CallRecord, instance: string, content: Content | null): Change {
+  const { refusal, arrivedAt, startedAtWallMs } = record;
+  const toWall = (at: number | null) => (at === null ? null : Math.round(startedAtWallMs + (at - arrivedAt)));
+  const values = [
+    ...toFirstValues(record, record.outcome, record.charge, instance),
+    toStorable(record.upstreamKey),
+    toWall(record.grantedAt),
+    toWall(record.sentAt),
+    toWall(record.firstByteAt),
+    toWall(record.endedAt),
+    record.queuePosition,
+    refusal?.status ?? 200,
+    refusal?.reason ?? null,
+    record.upstreamStatus,
+    toStorable(refusal?.facts.upstreamCode ?? null),
+    toStorable(record.upstreamRequestId),
+    toStorable(record.finishReason),
+  ];
+  return { kind: "final", id: record.id, values, content };
+}
+
+function toFirstValues(record: CallRecord, state: string, charge: Charge, instance: string): Value[] {
+  return [
+    record.id,
+    toStorable(record.callId),
+    instance,
+    state,
+    toStorable(record.userId),
+    toStorable(record.groupId),
+    record.keyId,
+    record.surface,
+    toStorable(record.model),
+    record.isStream ? 1 : 0,
+    Math.round(record.startedAtWallMs),
+    record.bytesIn,
+    state === "open" ? 0 : record.bytesOut,
+    state === "open" ? 0 : record.eventCount,
+    record.tryCount,
+    charge.requests,
+    charge.promptTokens,
+    charge.completionTokens,
+    charge.source,
+    charge.costMicros,
+  ];
+}
+
+/**
+ * PostgreSQL takes neither NUL characters nor halves of surrogate pairs: U+FFFD stands for them. What is longer than
+ * `charactersMax` is cut.
+ */
+export function toStorable(text: string, charactersMax?: number): string;
+export function toStorable(text: string | null, charactersMax?: number): string | null;
+export function toStorable(text: string | null, charactersMax = textCharactersMax): string | null {
+  if (text === null) return null;
+  const cut = text.length > charactersMax ? cutText(text, charactersMax) : text;
+  return (cut.includes("\0") ? cut.replaceAll("\0", "\uFFFD") : cut).toWellFormed();
+}
+
+/** Never between the two halves of a pair. */
+function cutText(text: string, charactersMax: number): string {
+  const last = text.charCodeAt(charactersMax - 1);
+  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? charactersMax - 1 : charactersMax);
+}

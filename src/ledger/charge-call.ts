@@ -1,0 +1,81 @@
+// What a call that has ended takes from quotas and costs: what the upstream reported, else a guess by its bytes.
+
+import { type Charge, noCharge } from "../base/charge.ts";
+import type { CallRecord } from "./record.ts";
+
+/** Whole millionths of the price list's currency. */
+export type CostMicros = (model: string | null, tokens: ChargedTokens) => number;
+
+export interface ChargedTokens {
+  readonly promptTokens: number;
+  /** Of the prompt's. */
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+}
+
+/** What of a record the charge depends on. */
+export type ChargeableCall = Pick<
+  CallRecord,
+  "sentAt" | "upstreamVerdict" | "usage" | "refusal" | "model" | "bytesIn" | "bytesOut" | "eventCount" | "isStream"
+>;
+
+/** As admission guesses (admission/costs.ts): JSON with English or Chinese text, and one frame a token or two. */
+const textBytesPerToken = 3.5;
+const streamBytesPerToken = 120;
+/** No call uses more; sums of millions of calls stay exact whatever an upstream says. */
+const tokensMax = 1_000_000_000;
+const costMicrosMax = 1_000_000_000_000;
+
+export function createToCharge(costMicros: CostMicros): (call: ChargeableCall) => Charge {
+  function toCharge(tokens: ChargedTokens, model: string | null, source: Charge["source"]): Charge {
+    const { promptTokens, completionTokens } = tokens;
+    const cost = Math.min(Math.max(Math.round(costMicros(model, tokens)) || 0, 0), costMicrosMax);
+    return { requests: 1, promptTokens, completionTokens, costMicros: cost, source };
+  }
+
+  return (call) => {
+    if (call.sentAt === null) return noCharge;
+    const reported = toReportedTokens(call.usage);
+    if (reported) return toCharge(reported, call.model, "reported");
+    if (wasRefusedUpstream(call)) return noCharge;
+    // It was cut, given up or timed out, or the answer does not say: the upstream has worked for it all the same.
+    return toCharge(guessTokens(call), call.model, "estimated");
+  };
+}
+
+/** Refused for its limits, its account or a moment's failure, or since the request itself was wrong. */
+function wasRefusedUpstream({ upstreamVerdict, refusal }: ChargeableCall): boolean {
+  if (upstreamVerdict !== null && upstreamVerdict !== "good") return true;
+  return refusal?.reason === "upstream_rejected";
+}
+
+/** Null for counts that can't be: then nothing of them is believed. */
+function toReportedTokens(usage: CallRecord["usage"]): ChargedTokens | null {
+  if (usage === null) return null;
+  const { promptTokens, completionTokens, cachedTokens } = usage;
+  if (!isCount(promptTokens) || !isCount(completionTokens)) return null;
+  return {
+    promptTokens,
+    completionTokens,
+    cachedTokens: isCount(cachedTokens) ? Math.min(cachedTokens, promptTokens) : 0,
+  };
+}
+
+function isCount(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= tokensMax;
+}
+
+function guessTokens({ bytesIn, bytesOut, eventCount, isStream }: ChargeableCall): ChargedTokens {
+  const completionTokens = isStream
+    ? Math.max(eventCount, Math.ceil(bytesOut / streamBytesPerToken))
+    : Math.ceil(bytesOut / textBytesPerToken);
+  return {
+    promptTokens: clampCount(Math.ceil(bytesIn / textBytesPerToken), 1),
+    cachedTokens: 0,
+    completionTokens: clampCount(completionTokens, 0),
+  };
+}
+
+function clampCount(value: number, min: number): number {
+  return Math.min(Math.max(value || 0, min), tokensMax);
+}

@@ -1,0 +1,113 @@
+// Puts the ledger together for the store that is configured, and cleans up after the process before.
+//
+//   SQLite       calls ──▶ group commit ──▶ database
+//   PostgreSQL   calls ──▶ group commit ──▶ spool (SQLite, here) ──▶ delivery ──▶ database
+
+import { join } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import { createUuid7 } from "../base/uuid7.ts";
+import type { Store } from "../store/store.ts";
+import type { OnAlarm } from "./alarms.ts";
+import type { Content } from "./change.ts";
+import { createDelivery } from "./delivery.ts";
+import { createLedger } from "./group-commit.ts";
+import type { Ledger } from "./ledger.ts";
+import type { CallRecord } from "./record.ts";
+import { recoverOpenCalls } from "./recovery.ts";
+import { openSpool } from "./spool.ts";
+import { createToStatements } from "./statements.ts";
+
+export interface OpenLedgerOptions {
+  readonly store: Store;
+  /** Where the spool is. Not used with SQLite. */
+  readonly dataFolder: string;
+  readonly isStrict: boolean;
+  readonly spoolBytesMax: number;
+  readonly clock: Clock;
+  readonly onAlarm: OnAlarm;
+  /** What was said in a call that has ended; null: nothing that is stored. Default: null. */
+  readonly contentOf?: (record: CallRecord) => Content | null;
+}
+
+export interface OpenedLedger {
+  readonly ledger: Ledger;
+  /** Calls of which the process before left no end. */
+  readonly unknownCount: number;
+}
+
+/** Rejects with StoreError. Close the ledger before the store. */
+export function openLedger(options: OpenLedgerOptions): Promise<OpenedLedger> {
+  return options.store.kind === "sqlite" ? openDirectLedger(options) : openSpooledLedger(options);
+}
+
+async function openDirectLedger(options: OpenLedgerOptions): Promise<OpenedLedger> {
+  const { store, clock } = options;
+  // Nobody else has this database: whatever is open was left.
+  const unknownCount = await recoverOpenCalls(store, { endedAt: clock.wallNow(), instance: null });
+  const toStatements = createToStatements(store);
+  const sink = { write: (changes: Parameters<typeof toStatements>[0]) => store.writeBatch(toStatements(changes)) };
+  const ledger = createLedger({ ...options, sink, instance: await readInstance(store, clock) });
+  return { ledger, unknownCount };
+}
+
+async function readInstance({ db }: Store, clock: Clock): Promise<string> {
+  const row = { name: "instance", value: createUuid7(clock.wallNow()) };
+  await db
+    .insertInto("meta")
+    .values(row)
+    .onConflict((conflict) => conflict.column("name").doNothing())
+    .execute();
+  const { value } = await db.selectFrom("meta").select("value").where("name", "=", row.name).executeTakeFirstOrThrow();
+  return value;
+}
+
+async function openSpooledLedger(options: OpenLedgerOptions): Promise<OpenedLedger> {
+  const { store, clock, spoolBytesMax, onAlarm } = options;
+  const spool = await openSpool({
+    file: join(options.dataFolder, "spool.sqlite"),
+    bytesMax: spoolBytesMax,
+    newInstance: createUuid7(clock.wallNow()),
+  });
+  const delivery = createDelivery(spool, store, clock, onAlarm);
+  const { instance } = spool;
+  let unknownCount: number;
+  try {
+    await delivery.drain();
+    unknownCount = await recoverOpenCalls(store, { endedAt: clock.wallNow(), instance });
+  } catch (error) {
+    await spool.close();
+    throw error;
+  }
+
+  let isFillingTold = false;
+  function watchSpool(): void {
+    const { bytes } = spool;
+    if (bytes < spoolBytesMax / 4) isFillingTold = false;
+    if (bytes < spoolBytesMax / 2 || isFillingTold) return;
+    isFillingTold = true;
+    const text = `half of the spool is used, ${bytes} of ${spoolBytesMax} bytes: PostgreSQL must take records again soon`;
+    onAlarm({ what: "spool_filling", text });
+  }
+
+  const sink: Parameters<typeof createLedger>[0]["sink"] = {
+    async write(changes) {
+      await spool.append(changes);
+      watchSpool();
+      delivery.kick();
+    },
+  };
+  const ledger = createLedger({ ...options, sink, instance });
+  return {
+    unknownCount,
+    ledger: {
+      ...ledger,
+      gauges: () => ({ ...ledger.gauges(), spooled: spool.count }),
+      async close(timeoutMs) {
+        const startedAt = clock.now();
+        await ledger.close(timeoutMs);
+        await delivery.close(Math.max(timeoutMs - (clock.now() - startedAt), 0));
+        await spool.close();
+      },
+    },
+  };
+}

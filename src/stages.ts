@@ -1,0 +1,26 @@
+// What a call goes through, as the gateway sees it. Built in app.ts.
+
+import type { Scheduler } from "./admission/scheduler.ts";
+import type { Clock } from "./base/clock.ts";
+import type { CallRegistry } from "./call-registry.ts";
+import type { Identity } from "./identity/identity.ts";
+import type { Ledger } from "./ledger/ledger.ts";
+import type { Settle } from "./ledger/record.ts";
+import type { Quotas } from "./quota/quotas.ts";
+import type { RelayBounds } from "./relay/relay.ts";
+import type { CallRules } from "./rules.ts";
+import type { Upstream } from "./upstream/upstream.ts";
+
+export interface Stages {
+  readonly calls: CallRegistry;
+  readonly identity: Identity;
+  readonly quotas: Quotas;
+  readonly ledger: Ledger;
+  readonly scheduler: Scheduler;
+  readonly upstream: Upstream;
+  readonly relayBounds: RelayBounds;
+  readonly settle: Settle;
+  readonly clock: Clock;
+  /** What the configuration says now. */
+  rules(): CallRules;
+}
