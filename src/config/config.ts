@@ -70,7 +70,7 @@ export function loadConfig(sources: ConfigSources, options: LoadOptions): Loaded
   });
   const effective: ConfigContent = { ...content, auth: { ...content.auth, jwt_secret: jwt.secret } };
   return {
-    settings: toSettings(effective),
+    settings: toSettings(effective, dataFolder(sources.env)),
     notices: [
       ...(layers.file?.notices ?? []),
       ...jwt.notices,

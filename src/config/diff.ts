@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { GateLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
 import type { Account } from "../identity/user-directory.ts";
+import type { ModelPrice } from "../quota/prices.ts";
 import { showValue } from "./masks.ts";
 import type { Settings } from "./settings.ts";
 
@@ -35,6 +36,7 @@ const comparedKeys: readonly ComparedKey[] = [
   { name: "server.heartbeat_style", isLive: true, read: ({ server }) => server.heartbeatStyle },
   { name: "auth.jwt_secret", isLive: false, isSecret: true, read: ({ auth }) => auth.jwtSecret },
   { name: "auth.token_ttl_seconds", isLive: true, read: ({ auth }) => auth.tokenTtlSeconds },
+  { name: "auth.session_ttl_seconds", isLive: true, read: ({ auth }) => auth.sessionTtlSeconds },
   { name: "glm.keys name", isLive: false, read: ({ rateLimit }) => rateLimit.keys[0]?.name },
   { name: "glm.keys models", isLive: true, read: ({ rateLimit }) => rateLimit.keys[0]?.models?.join(", ") ?? null },
   { name: "glm.api_key", isLive: false, isSecret: true, read: ({ glm }) => glm.apiKey },
@@ -60,6 +62,16 @@ const comparedKeys: readonly ComparedKey[] = [
   { name: "rate_limit.early_refusal", isLive: true, read: ({ rateLimit }) => rateLimit.refusesEarly },
   { name: "rate_limit.ietf_fields", isLive: true, read: ({ server }) => server.sendsIetfFields },
   { name: "metrics.user_labels", isLive: true, read: ({ metrics }) => metrics.userLabelsMax },
+  { name: "store.url", isLive: false, isSecret: true, read: ({ store }) => JSON.stringify(store) },
+  { name: "ledger.on_failure", isLive: false, read: ({ ledger }) => (ledger.isStrict ? "strict" : "lenient") },
+  { name: "ledger.retention_days", isLive: true, read: ({ ledger }) => ledger.retentionDays },
+  { name: "ledger.content", isLive: true, read: ({ ledger }) => (ledger.storesContent ? "keys" : "never") },
+  { name: "ledger.content_retention_days", isLive: true, read: ({ ledger }) => ledger.contentRetentionDays },
+  { name: "ledger.spool_limit_bytes", isLive: false, read: ({ ledger }) => ledger.spoolBytesMax },
+  { name: "quotas.time_zone", isLive: true, read: ({ quotas }) => quotas.timeZone },
+  { name: "quotas.assumed_output_tokens", isLive: true, read: ({ quotas }) => quotas.assumedOutputTokens },
+  { name: "prices.currency", isLive: true, read: ({ prices }) => prices.currency },
+  { name: "prices.models", isLive: true, read: ({ prices }) => prices.models.map(describePrice).join("; ") },
   { name: "log.level", isLive: true, read: ({ log }) => log.level },
 ];
 
@@ -102,6 +114,7 @@ function listChangedFields(old: Account, next: Account): string {
   const fields: string[] = [];
   if (old.role !== next.role) fields.push(`role ${old.role} -> ${next.role}`);
   if (old.weight !== next.weight) fields.push(`weight ${old.weight} -> ${next.weight}`);
+  if (old.group !== next.group) fields.push(`group ${show(old.group)} -> ${show(next.group)}`);
   if (old.class !== next.class) fields.push(`class ${old.class} -> ${next.class}`);
   if (old.password !== next.password || old.passwordHash !== next.passwordHash) fields.push("password");
   return fields.join(", ");
@@ -157,6 +170,10 @@ function describeGate({ startsPerSecond, concurrencyMax, tokensPerMinute }: Gate
     ...(concurrencyMax === null ? [] : [`${concurrencyMax} at once`]),
     ...(tokensPerMinute === null ? [] : [`${tokensPerMinute} tokens a minute`]),
   ];
+}
+
+function describePrice({ pattern, input, output, cachedInput }: ModelPrice): string {
+  return `${pattern} ${input}/${output}${cachedInput === null ? "" : ` (cached ${cachedInput})`}`;
 }
 
 function byName(users: readonly Account[]): Map<string, Account> {

@@ -13,6 +13,7 @@ import {
   isOneLine,
   isPasswordHash,
   isStoreUrl,
+  isTimeZone,
 } from "./text-rules.ts";
 import {
   boolean,
@@ -34,6 +35,7 @@ const requestRate = decimal(0.001, 1_000_000);
 const concurrency = wholeNumber(1, 100_000);
 const tokenRate = wholeNumber(1, 1_000_000_000);
 const upstreamKey = text("a key of visible ASCII characters", isHeaderSafe);
+const price = decimal(0, 1_000_000, "price");
 const name = text("1 to 128 characters on one line", isOneLine);
 const modelName = text("a model name of 1 to 200 characters without spaces", isModelName);
 
@@ -58,6 +60,7 @@ const user = {
   class: key(oneOf(trafficClasses), "What the user's calls are for; interactive ones get the largest share.", {
     fallback: "default",
   }),
+  group: key(name, "Group of the store that the user is in."),
 };
 
 const poolKey = {
@@ -76,6 +79,12 @@ const modelRule = {
   requests_per_second: key(requestRate, "Starts per second of each of these models, on each key."),
   max_concurrency: key(concurrency, "Calls running at once of each of these models, on each key."),
   tokens_per_minute: key(tokenRate, "LLM tokens per minute of each of these models, on each key."),
+};
+
+const modelPrice = {
+  input: requiredKey(price, "Per million tokens of input, in the list's currency."),
+  output: requiredKey(price, "Per million tokens of output."),
+  cached_input: key(price, "Per million tokens of input that the upstream had cached; as the rest when unset."),
 };
 
 const sections = {
@@ -116,6 +125,11 @@ const sections = {
       { secrecy: "masked" },
     ),
     token_ttl_seconds: key(wholeNumber(1, 31_536_000), "How long a session token is valid.", { fallback: 60 }),
+    session_ttl_seconds: key(
+      wholeNumber(60, 31_536_000),
+      "How long a session can go on from its login, by refreshing its token.",
+      { fallback: 43_200 },
+    ),
     users: key(listOf(tableOf(user), 100_000), "Users that are always there.", { fallback: [] }),
   }),
   glm: section("The upstream.", {
@@ -166,7 +180,56 @@ const sections = {
     }),
   }),
   store: section("Where records are kept.", {
-    url: key(text('a URL like "sqlite:…" or "postgres://…"', isStoreUrl), "The database.", { secrecy: "hidden" }),
+    url: key(
+      text('a URL like "sqlite:…" or "postgres://…"', isStoreUrl),
+      "The database: a SQLite file (relative paths are in the data folder, where it is when unset), or PostgreSQL.",
+      { secrecy: "hidden" },
+    ),
+  }),
+  ledger: section("What is kept of calls.", {
+    on_failure: key(
+      oneOf(["strict", "lenient"]),
+      "When records can't be written: strict refuses calls, lenient lets them go on and keeps records in memory.",
+      { fallback: "strict" },
+    ),
+    retention_days: key(
+      wholeNumber(35, 36_500),
+      "How long single calls are kept; after that only their sums by day are.",
+      { fallback: 400 },
+    ),
+    content: key(
+      oneOf(["never", "keys"]),
+      "Whether prompts and answers are stored: never, or of API keys that were made to keep them.",
+      { fallback: "never" },
+    ),
+    content_retention_days: key(wholeNumber(1, 3_650), "How long prompts and answers are kept.", { fallback: 7 }),
+    spool_limit_bytes: key(
+      wholeNumber(1_048_576, 1_099_511_627_776),
+      "Most bytes of records that wait on the local disk while PostgreSQL is away.",
+      { fallback: 268_435_456 },
+    ),
+  }),
+  quotas: section("How quotas are counted.", {
+    time_zone: key(
+      text('a time zone like "Asia/Shanghai"', isTimeZone),
+      "Where minutes, hours, days and months of quotas begin.",
+      { fallback: "UTC" },
+    ),
+    assumed_output_tokens: key(
+      wholeNumber(1, 1_000_000),
+      "Reserved for an answer when the client does not say how long it may be.",
+      { fallback: 1_024 },
+    ),
+  }),
+  prices: section("What tokens cost, for budgets and reports.", {
+    currency: key(
+      text("a currency like CNY: 1 to 8 letters", (value) => /^[A-Za-z]{1,8}$/.test(value)),
+      "The currency that prices, budgets and reports are in.",
+      { fallback: "CNY" },
+    ),
+    models: key(mapOf(tableOf(modelPrice)), 'Prices by model pattern such as "glm-4.5*"; others cost nothing.', {
+      fallback: {},
+    }),
   }),
   cluster: section("Several gateways sharing one limit.", {
     redis_url: key(

@@ -48,3 +48,12 @@ export function isOneLine(text: string): boolean {
 export function isStoreUrl(text: string): boolean {
   return /^(sqlite:|postgres(ql)?:\/\/)./.test(text);
 }
+
+/** An IANA name that this Node knows, or UTC. */
+export function isTimeZone(text: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone !== "";
+  } catch {
+    return false;
+  }
+}

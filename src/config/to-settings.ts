@@ -1,16 +1,19 @@
 // From the file's names and units to the program's: seconds become milliseconds, missing limits become null.
 
+import { resolve } from "node:path";
 import type { AdmissionLimits, GateLimits, ModelLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
 import type { Account } from "../identity/user-directory.ts";
+import type { ModelPrice } from "../quota/prices.ts";
 import type { ModelRule } from "../rules.ts";
+import type { StoreTarget } from "../store/store.ts";
 import { resolveAlias } from "./checks.ts";
 import type { ConfigContent } from "./schema.ts";
 import type { GlmSettings, Settings } from "./settings.ts";
 
-/** `content` is valid, has its upstream key and its final secret. */
-export function toSettings(content: ConfigContent): Settings {
-  const { server, auth, rate_limit: rateLimit, metrics, log } = content;
+/** `content` is valid, has its upstream key and its final secret. `dataFolder`: where relative paths begin. */
+export function toSettings(content: ConfigContent, dataFolder: string): Settings {
+  const { server, auth, rate_limit: rateLimit, metrics, log, ledger, quotas, prices } = content;
   return {
     server: {
       host: server.host,
@@ -28,12 +31,34 @@ export function toSettings(content: ConfigContent): Settings {
       jwtSecret: auth.jwt_secret ?? "",
       tokenTtlSeconds: auth.token_ttl_seconds,
       users: auth.users.map(toUser),
+      sessionTtlSeconds: auth.session_ttl_seconds,
     },
     glm: toGlm(content.glm),
     rateLimit: toAdmission(rateLimit, content.glm),
     metrics: { userLabelsMax: metrics.user_labels },
     log: { level: log.level },
+    store: toStoreTarget(content.store.url, dataFolder),
+    ledger: {
+      isStrict: ledger.on_failure === "strict",
+      retentionDays: ledger.retention_days,
+      storesContent: ledger.content === "keys",
+      contentRetentionDays: ledger.content_retention_days,
+      spoolBytesMax: ledger.spool_limit_bytes,
+    },
+    quotas: { timeZone: quotas.time_zone, assumedOutputTokens: quotas.assumed_output_tokens },
+    prices: { currency: prices.currency, models: Object.entries(prices.models).map(toPrice) },
+    dataFolder,
   };
+}
+
+function toStoreTarget(url: string | undefined, dataFolder: string): StoreTarget {
+  if (url?.startsWith("postgres")) return { kind: "postgres", url };
+  const file = url?.replace(/^sqlite:(?:\/\/(?=\/))?/, "") ?? "glm-proxy.sqlite";
+  return { kind: "sqlite", file: file === ":memory:" ? file : resolve(dataFolder, file) };
+}
+
+function toPrice([pattern, price]: [string, ConfigContent["prices"]["models"][string]]): ModelPrice {
+  return { pattern, input: price.input, output: price.output, cachedInput: price.cached_input ?? null };
 }
 
 function toUser(user: ConfigContent["auth"]["users"][number]): Account {
@@ -44,6 +69,7 @@ function toUser(user: ConfigContent["auth"]["users"][number]): Account {
     role: user.role,
     weight: user.weight,
     class: user.class,
+    ...(user.group !== undefined && { group: user.group }),
   };
 }
 

@@ -14,7 +14,6 @@ interface UnavailableKey {
 const unavailableKeys: readonly UnavailableKey[] = [
   { path: ["glm", "anthropic_base_url"] },
   { path: ["glm", "keys", "*"], isHarmless: (_, path) => path.at(-1) === 0 },
-  { path: ["store", "url"], isHarmless: (value) => typeof value === "string" && value.startsWith("sqlite:") },
   { path: ["cluster", "redis_url"] },
 ];
 
