@@ -95,7 +95,8 @@ describe("the house", () => {
     ];
     for (const name of constructors) {
       const users = Array.from(sources).filter(
-        ([file, text]) => text.includes(`${name}(`) && !text.includes(`function ${name}(`) && !/^src\/(?:app|books)\.ts$/.test(file),
+        ([file, text]) =>
+          text.includes(`${name}(`) && !text.includes(`function ${name}(`) && !/^src\/(?:app|books)\.ts$/.test(file),
       );
       assert.deepEqual(
         users.map(([file]) => file),
@@ -125,7 +126,8 @@ describe("the house", () => {
   it("keeps fetch and Web Streams off the data plane, and code that runs text out of everything", () => {
     for (const [file, text] of sources) {
       // The control plane is Hono's, which speaks in these; microseconds don't matter there.
-      if (file !== "src/commands/demo.ts" && !file.startsWith("src/admin/")) assert.doesNotMatch(text, /(?<![.\w])fetch\(|ReadableStream|new Blob/, file);
+      if (file !== "src/commands/demo.ts" && !file.startsWith("src/admin/"))
+        assert.doesNotMatch(text, /(?<![.\w])fetch\(|ReadableStream|new Blob/, file);
       assert.doesNotMatch(text, /\beval\(|new Function\(|rejectUnauthorized: *false|node:vm/, file);
       if (file !== "src/observe/service-manager.ts") assert.doesNotMatch(text, /child_process/, file);
     }

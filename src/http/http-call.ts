@@ -13,8 +13,8 @@ import type { Client } from "../relay/client.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { readJsonBody } from "./body.ts";
 import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./heartbeats.ts";
-import { formatQuotaWarnings } from "./quota-fields.ts";
 import { toIetfFields, toOpenAiFields } from "./limit-fields.ts";
+import { formatQuotaWarnings } from "./quota-fields.ts";
 import { type Reply, retryAfterMsOf } from "./reply.ts";
 
 const retryCountMax = 10;

@@ -96,7 +96,10 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     const reply = openReply(request, response);
     try {
       const path = guardRequest(request);
-      if (control?.handles(path)) return serveControl(control, request, response, reply);
+      if (control?.handles(path)) {
+        serveControl(control, request, response, reply);
+        return;
+      }
       const route = findRoute(routes, path, request.method ?? "");
       if (route.access === "call") serveCallRoute(route, request, response, reply);
       else void servePublicRoute(route, request, response, reply);

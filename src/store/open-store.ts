@@ -28,9 +28,7 @@ export async function openStore(target: StoreTarget, options: OpenOptions): Prom
 
 /** The store as it is, for `migrate`. */
 export function connectStore(target: StoreTarget, onIdleError: (error: Error) => void = () => {}): Promise<Store> {
-  return target.kind === "sqlite"
-    ? openSqliteStore(target.file)
-    : openPostgresStore({ url: target.url, onIdleError });
+  return target.kind === "sqlite" ? openSqliteStore(target.file) : openPostgresStore({ url: target.url, onIdleError });
 }
 
 export interface MigrationState {
@@ -65,7 +63,10 @@ async function requireKnown(store: Store): Promise<void> {
   if (!tables.some(({ name }) => name === "kysely_migration")) return;
   const known = new Set(migrations.map(({ name }) => name));
   const { rows } = await store.db.executeQuery<{ name: string }>(
-    store.db.selectFrom("kysely_migration" as never).select("name" as never).compile() as never,
+    store.db
+      .selectFrom("kysely_migration" as never)
+      .select("name" as never)
+      .compile() as never,
   );
   const unknown = rows.find(({ name }) => !known.has(name));
   if (unknown === undefined) return;

@@ -77,8 +77,10 @@ export function toStoreError(error: unknown): unknown {
   if (error instanceof StoreError) return error;
   const { code = "", message = "" } = error as { code?: string; message?: string };
   if (error instanceof DatabaseError) {
-    if (code.startsWith("53")) return new StoreError(code === "53100" ? "full" : "unavailable", `PostgreSQL: ${message}`, error);
-    const isPassing = code.startsWith("08") || code.startsWith("57P") || code === "25006" || code.startsWith("28") || code === "3D000";
+    if (code.startsWith("53"))
+      return new StoreError(code === "53100" ? "full" : "unavailable", `PostgreSQL: ${message}`, error);
+    const isPassing =
+      code.startsWith("08") || code.startsWith("57P") || code === "25006" || code.startsWith("28") || code === "3D000";
     return isPassing ? new StoreError("unavailable", `PostgreSQL: ${message}`, error) : error;
   }
   return new StoreError("unavailable", `cannot reach PostgreSQL: ${message || code || "no connection"}`, error);

@@ -21,7 +21,8 @@ export async function openSqliteStore(file: string): Promise<Store> {
   const turns = createTurns();
   const db = new Kysely<Tables>({ dialect: createDialect(writer, turns) });
   // A database in memory belongs to its one connection.
-  const reader = file === ":memory:" ? null : await openSqliteThread({ file, role: "reader" }).catch(closeAndThrow(writer));
+  const reader =
+    file === ":memory:" ? null : await openSqliteThread({ file, role: "reader" }).catch(closeAndThrow(writer));
   const reads = reader === null ? db : new Kysely<Tables>({ dialect: createDialect(reader, createTurns()) });
 
   return {

@@ -38,7 +38,9 @@ export async function openSqliteThread(options: ThreadOptions): Promise<SqliteTh
     if (answer.error) asked?.reject(toStoreError(answer.error, options.file));
     else asked?.resolve(answer);
   });
-  worker.on("error", (error: Error) => failAll(new StoreError("broken", `the database's thread died: ${error.message}`)));
+  worker.on("error", (error: Error) =>
+    failAll(new StoreError("broken", `the database's thread died: ${error.message}`)),
+  );
   worker.on("exit", () => failAll(new StoreError("broken", "the database's thread has ended")));
 
   const thread: SqliteThread = {
