@@ -28,4 +28,15 @@ describe("createCallRules()", () => {
     assert.equal(rules.timeoutsFor("glm-4x5ab").totalMs, 20_000);
     assert.equal(rules.timeoutsFor("glm-4.5b").totalMs, 20_000);
   });
+
+  it("lets an API key ask those models alone that it is for", () => {
+    const rules = createCallRules(defaults, [], new Map());
+    rules.requireModel({ models: null }, "glm-4.6");
+    rules.requireModel({ models: ["embedding-3", "glm-4*"] }, "glm-4.6");
+    assert.throws(() => rules.requireModel({ models: ["embedding-3", "glm-4*"] }, "glm-5"), {
+      reason: "model_not_allowed",
+      status: 403,
+    });
+    assert.throws(() => rules.requireModel({ models: [] }, "glm-5"), { reason: "model_not_allowed" });
+  });
 });

@@ -1,6 +1,7 @@
 // What a reload would change, as lines for the log, and whether each change takes effect now or at the next start.
 // Names and units are the file's; of secrets only that they changed.
 
+import { relative } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { GateLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
@@ -62,7 +63,7 @@ const comparedKeys: readonly ComparedKey[] = [
   { name: "rate_limit.early_refusal", isLive: true, read: ({ rateLimit }) => rateLimit.refusesEarly },
   { name: "rate_limit.ietf_fields", isLive: true, read: ({ server }) => server.sendsIetfFields },
   { name: "metrics.user_labels", isLive: true, read: ({ metrics }) => metrics.userLabelsMax },
-  { name: "store.url", isLive: false, isSecret: true, read: ({ store }) => JSON.stringify(store) },
+  { name: "store.url", isLive: false, isSecret: true, read: nameStore },
   { name: "ledger.on_failure", isLive: false, read: ({ ledger }) => (ledger.isStrict ? "strict" : "lenient") },
   { name: "ledger.retention_days", isLive: true, read: ({ ledger }) => ledger.retentionDays },
   { name: "ledger.content", isLive: true, read: ({ ledger }) => (ledger.storesContent ? "keys" : "never") },
@@ -170,6 +171,10 @@ function describeGate({ startsPerSecond, concurrencyMax, tokensPerMinute }: Gate
     ...(concurrencyMax === null ? [] : [`${concurrencyMax} at once`]),
     ...(tokensPerMinute === null ? [] : [`${tokensPerMinute} tokens a minute`]),
   ];
+}
+
+function nameStore({ store, dataFolder }: Settings): string {
+  return store.kind === "postgres" ? store.url : relative(dataFolder, store.file);
 }
 
 function describePrice({ pattern, input, output, cachedInput }: ModelPrice): string {

@@ -101,8 +101,6 @@ api_key = "b"
 [rate_limit]
 tokens_per_minute = 5
 early_refusal = true
-[store]
-url = "postgres://u:p@db/x"
 [cluster]
 redis_url = "redis://u:p@cache"
 `;
@@ -111,7 +109,7 @@ redis_url = "redis://u:p@cache"
       problems.map(
         (problem) => problem.match(/^config\.toml:(\d+): .* is not available in this version: remove it$/)?.[1],
       ),
-      ["2", "7", "13", "15"],
+      ["2", "7", "13"],
     );
   });
 
