@@ -46,7 +46,8 @@ const unsentBytesPerStreamMax = 1024 * 1024;
 const hashingLimits = { runningMax: 2, waitingMax: 32 };
 const callPaths = ["/chat/completions", "/v1/chat/completions", "/api/paas/v4/chat/completions"];
 
-export function createApp(initial: Settings, version: string, log: Logger, clock: Clock): App {
+/** Rejects with StoreError when its database can't be used. */
+export async function createApp(initial: Settings, version: string, log: Logger, clock: Clock): Promise<App> {
   let settings = initial;
   let live = toLive(settings);
 

@@ -12,8 +12,8 @@ export interface Call {
   /** The request id that client, log and error share. */
   readonly id: string;
   readonly surface: Surface;
-  /** What follows "Bearer " in Authorization, or null. */
-  readonly bearer: string | null;
+  /** A session token or an API key, unchecked; null: none that could be one. */
+  readonly credential: string | null;
   /** How long the client says it waits for the whole call, or null. */
   readonly patienceMs: number | null;
   /** How many tries of the same call the client made before, as far as it says so; 0 to 10. */

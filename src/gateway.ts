@@ -19,7 +19,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
     calls.requireOpen();
 
     // 2. Who is it? Asked before the body is read, so that strangers cost little.
-    const caller = await identity.identify(call.bearer);
+    const caller = await identity.identify(call.credential);
     noteCaller(record, caller);
 
     // 3. What is wanted?

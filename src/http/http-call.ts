@@ -12,6 +12,7 @@ import type { QuotaStanding } from "../quota/quotas.ts";
 import type { Client } from "../relay/client.ts";
 import type { Surface } from "../surfaces/surface.ts";
 import { readJsonBody } from "./body.ts";
+import { readCredential } from "./credentials.ts";
 import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./heartbeats.ts";
 import { toIetfFields, toOpenAiFields } from "./limit-fields.ts";
 import { formatQuotaWarnings } from "./quota-fields.ts";
@@ -36,7 +37,7 @@ export interface HttpCallOptions {
 export class HttpCall implements Call, Client {
   readonly id: string;
   readonly surface: Surface;
-  readonly bearer: string | null;
+  readonly credential: string | null;
   readonly patienceMs: number | null;
   readonly retryCount: number;
   readonly trafficClass: TrafficClass | null;
@@ -59,7 +60,7 @@ export class HttpCall implements Call, Client {
     this.#response = response;
     this.id = reply.requestId;
     this.surface = surface;
-    this.bearer = readBearer(request.headers.authorization);
+    this.credential = readCredential(request.headers);
     this.patienceMs = readPatienceMs(request.headers["x-stainless-timeout"]);
     this.retryCount = readRetryCount(request.headers["x-stainless-retry-count"]);
     this.trafficClass = trafficClasses.find((name) => name === request.headers["x-queue-class"]) ?? null;
@@ -239,10 +240,6 @@ export class HttpCall implements Call, Client {
       this.signal.addEventListener("abort", () => reject(refusalOf(this.signal)), { once: true });
     });
   }
-}
-
-function readBearer(authorization: string | undefined): string | null {
-  return /^Bearer +([^\s]+)$/i.exec(authorization ?? "")?.[1] ?? null;
 }
 
 /** In steps, since the queue keeps an order of deadlines for each length of wait there is. */

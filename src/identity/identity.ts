@@ -1,18 +1,24 @@
-// The identity port: who makes this call, and logging in. The one place that puts users, passwords and tokens together.
+// The identity port: who makes this call, and the life of a session. The one place that puts people, passwords, session
+// tokens and API keys together. Roles, rights and limits always come from the directory, never from a token.
 
 import type { Clock } from "../base/clock.ts";
-import type { Principal } from "../base/principal.ts";
+import type { Caller } from "../base/principal.ts";
 import { Refusal } from "../base/refusal.ts";
+import { looksLikeApiKey, parseApiKey } from "./api-keys.ts";
+import type { Directory, User } from "./directory.ts";
 import { createLoginThrottle } from "./login-throttle.ts";
 import type { PasswordChecker } from "./passwords.ts";
-import type { IssuedToken, SessionTokens } from "./session-tokens.ts";
-import type { UserDirectory } from "./user-directory.ts";
+import type { IssuedToken, SessionClaims, SessionTokens } from "./session-tokens.ts";
 
 export interface Identity {
-  /** Throws `invalid_token` or `token_expired`. `bearer` is what follows "Bearer " in Authorization, or null. */
-  identify(bearer: string | null): Promise<Principal>;
+  /** Throws `invalid_token` or `token_expired`. `credential`: a session token or an API key, or null. */
+  identify(credential: string | null): Caller | Promise<Caller>;
   /** Throws `wrong_credentials`, `login_throttled` or `login_busy`. */
   logIn(attempt: LoginAttempt): Promise<IssuedToken>;
+  /** A new token for the same session, as long as the session may last. Throws as `identify` does. */
+  refresh(sessionToken: string | null): Promise<IssuedToken>;
+  /** Ends the session: all its tokens are void at once. Throws as `identify` does, or `store_unavailable`. */
+  logOut(sessionToken: string | null): Promise<void>;
 }
 
 export interface LoginAttempt {
@@ -23,39 +29,72 @@ export interface LoginAttempt {
 }
 
 export interface IdentityParts {
-  readonly users: UserDirectory;
+  readonly directory: Directory;
   readonly sessionTokens: SessionTokens;
   readonly passwords: PasswordChecker;
   readonly clock: Clock;
 }
 
-export function createIdentity({ users, sessionTokens, passwords, clock }: IdentityParts): Identity {
+export function createIdentity({ directory, sessionTokens, passwords, clock }: IdentityParts): Identity {
   const throttle = createLoginThrottle(clock);
 
-  async function identify(bearer: string | null): Promise<Principal> {
-    if (bearer === null) throw new Refusal("invalid_token");
-    const { userId, issuedAt, tokenId } = await sessionTokens.verify(bearer);
-    const user = users.find(userId);
-    if (!user || issuedAt < user.tokensValidFrom) throw new Refusal("invalid_token");
-    return { ...user.principal, flowId: tokenId };
+  function identify(credential: string | null): Caller | Promise<Caller> {
+    if (credential === null) throw new Refusal("invalid_token");
+    if (!looksLikeApiKey(credential)) return identifySession(credential);
+    const hash = parseApiKey(credential);
+    const caller = hash === null ? undefined : directory.findKeyCaller(hash);
+    if (!caller) throw new Refusal("invalid_token");
+    return caller;
+  }
+
+  function identifySession(sessionToken: string): Caller | Promise<Caller> {
+    const claims = sessionTokens.verify(sessionToken);
+    return claims instanceof Promise ? claims.then(toCaller) : toCaller(claims);
+  }
+
+  function toCaller(claims: SessionClaims): Caller {
+    const { caller } = requireUser(claims);
+    return { ...caller, flowId: claims.sessionId, keyId: null, models: null, keepsContent: false };
+  }
+
+  function requireUser({ userId, sessionId, issuedAt }: SessionClaims): User {
+    const user = directory.findUser(userId);
+    if (!user || issuedAt < user.tokensValidFrom || directory.isRevoked(sessionId)) throw new Refusal("invalid_token");
+    return user;
   }
 
   async function logIn({ username, password, address }: LoginAttempt): Promise<IssuedToken> {
     const outcome = throttle.begin(username, address);
-    const user = users.find(username);
+    const user = directory.findUser(username);
     const isRight = await passwords.check(user?.secret ?? null, password).catch((error: unknown) => {
       outcome.withdraw();
       throw error;
     });
     // The password may have been changed, or the user removed, while it was checked.
-    const isCurrent = user !== undefined && users.find(username)?.tokensValidFrom === user.tokensValidFrom;
+    const isCurrent = user !== undefined && directory.findUser(username)?.tokensValidFrom === user.tokensValidFrom;
     if (!isRight || !isCurrent) {
       outcome.fail();
       throw new Refusal("wrong_credentials");
     }
     outcome.succeed();
-    return sessionTokens.issue(user.principal.userId, user.tokensValidFrom);
+    return sessionTokens.issue(user.caller.userId, user.tokensValidFrom);
   }
 
-  return { identify, logIn };
+  async function refresh(sessionToken: string | null): Promise<IssuedToken> {
+    const claims = await requireSession(sessionToken);
+    return sessionTokens.renew(claims, requireUser(claims).tokensValidFrom);
+  }
+
+  async function logOut(sessionToken: string | null): Promise<void> {
+    const claims = await requireSession(sessionToken);
+    requireUser(claims);
+    await directory.revoke(claims.sessionId, sessionTokens.endOf(claims) * 1_000);
+  }
+
+  function requireSession(sessionToken: string | null): SessionClaims | Promise<SessionClaims> {
+    if (sessionToken === null || looksLikeApiKey(sessionToken)) throw new Refusal("invalid_token");
+    return sessionTokens.verify(sessionToken);
+  }
+
+  return { identify, logIn, refresh, logOut };
 }

@@ -1,4 +1,5 @@
-// Session tokens: JWTs signed with HS256 that carry `sub`, `iat`, `exp`, `jti` and nothing else.
+// Session tokens: JWTs signed with HS256 that carry `sub`, `iat`, `exp`, `jti`, the session's `sid` and the time of its
+// login (`auth_time`), and nothing else. A session lives on by having its token renewed.
 // Whatever is not exactly such a token is refused alike; roles and rights never come from a token.
 
 import { createSecretKey, randomUUID } from "node:crypto";
@@ -9,9 +10,19 @@ import { Refusal } from "../base/refusal.ts";
 export interface SessionTokens {
   /** `validFrom` (Unix seconds): the token is not dated earlier. */
   issue(userId: string, validFrom: number): Promise<IssuedToken>;
+  /** Another token of the same session. Throws `token_expired` when the session has lasted as long as it may. */
+  renew(claims: SessionClaims, validFrom: number): Promise<IssuedToken>;
+  /** When no token of the session can be good any more, in Unix seconds. */
+  endOf(claims: SessionClaims): number;
   /** Throws `invalid_token`, or `token_expired` for one that was good. Synchronous for tokens seen before. */
   verify(sessionToken: string): SessionClaims | Promise<SessionClaims>;
-  setLifetime(seconds: number): void;
+  setLifetimes(lifetimes: TokenLifetimes): void;
+}
+
+export interface TokenLifetimes {
+  readonly tokenSeconds: number;
+  /** From its login, by renewing. A token that lives longer than that is good to its end. */
+  readonly sessionSeconds: number;
 }
 
 export interface IssuedToken {
@@ -21,8 +32,10 @@ export interface IssuedToken {
 
 export interface SessionClaims {
   readonly userId: string;
-  /** `jti`: no two tokens have the same. */
-  readonly tokenId: string;
+  /** `sid`: the same for all tokens that came from one login. */
+  readonly sessionId: string;
+  /** `auth_time`, Unix seconds: when the session was logged in. */
+  readonly loggedInAt: number;
   /** Unix seconds */
   readonly issuedAt: number;
   readonly expiresAt: number;
@@ -33,25 +46,45 @@ const verifiedTokensMax = 10_000;
 /** How far another machine's clock may be ahead. */
 const clockSkewSecondsMax = 60;
 const tokenPattern = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$/;
-const claimNames = ["exp", "iat", "jti", "sub"];
+const claimNames = ["auth_time", "exp", "iat", "jti", "sid", "sub"];
 
-export function createSessionTokens(secret: string, lifetimeSeconds: number, clock: Clock): SessionTokens {
+export function createSessionTokens(secret: string, initial: TokenLifetimes, clock: Clock): SessionTokens {
   const key = createSecretKey(Buffer.from(secret, "utf8"));
   // Keyed by the whole token. Insertion order makes the first key the oldest.
   const verified = new Map<string, SessionClaims>();
-  let lifetime = lifetimeSeconds;
+  let lifetimes = initial;
 
-  async function issue(userId: string, validFrom: number): Promise<IssuedToken> {
-    // Claims are whole seconds. Rounded up, so that the token lives at least as long as its holder is told.
-    const issuedAt = Math.max(Math.ceil(clock.wallNow() / 1_000), validFrom);
-    const sessionToken = await new SignJWT()
+  function issue(userId: string, validFrom: number): Promise<IssuedToken> {
+    const issuedAt = nextIssue(validFrom);
+    return sign(userId, { sid: randomUUID(), auth_time: issuedAt }, issuedAt, issuedAt + lifetimes.tokenSeconds);
+  }
+
+  async function renew({ userId, sessionId, loggedInAt }: SessionClaims, validFrom: number): Promise<IssuedToken> {
+    const issuedAt = nextIssue(validFrom);
+    const expiresAt = Math.min(issuedAt + lifetimes.tokenSeconds, loggedInAt + lifetimes.sessionSeconds);
+    if (expiresAt <= issuedAt) throw new Refusal("token_expired");
+    return sign(userId, { sid: sessionId, auth_time: loggedInAt }, issuedAt, expiresAt);
+  }
+
+  /** Claims are whole seconds. Rounded up, so that a token lives at least as long as its holder is told. */
+  function nextIssue(validFrom: number): number {
+    return Math.max(Math.ceil(clock.wallNow() / 1_000), validFrom);
+  }
+
+  async function sign(
+    userId: string,
+    session: { readonly sid: string; readonly auth_time: number },
+    issuedAt: number,
+    expiresAt: number,
+  ): Promise<IssuedToken> {
+    const sessionToken = await new SignJWT(session)
       .setProtectedHeader({ typ: "JWT", alg: "HS256" })
       .setSubject(userId)
       .setIssuedAt(issuedAt)
-      .setExpirationTime(issuedAt + lifetime)
+      .setExpirationTime(expiresAt)
       .setJti(randomUUID())
       .sign(key);
-    return { sessionToken, expiresInSeconds: lifetime };
+    return { sessionToken, expiresInSeconds: expiresAt - issuedAt };
   }
 
   function verify(sessionToken: string): SessionClaims | Promise<SessionClaims> {
@@ -85,9 +118,11 @@ export function createSessionTokens(secret: string, lifetimeSeconds: number, clo
 
   return {
     issue,
+    renew,
+    endOf: ({ loggedInAt, expiresAt }) => Math.max(expiresAt, loggedInAt + lifetimes.sessionSeconds),
     verify,
-    setLifetime(seconds) {
-      lifetime = seconds;
+    setLifetimes(changed) {
+      lifetimes = changed;
     },
   };
 }
@@ -102,10 +137,11 @@ function parseClaims(text: string, nowSeconds: number): SessionClaims | null {
   // Our own tokens are in canonical form; anything else may hide a claim twice.
   if (typeof claims !== "object" || claims === null || JSON.stringify(claims) !== text) return null;
   if (Object.keys(claims).sort().join() !== claimNames.join()) return null;
-  const { sub, iat, exp, jti } = claims;
-  if (typeof sub !== "string" || sub === "" || typeof jti !== "string" || jti === "") return null;
+  const { sub, iat, exp, jti, sid, auth_time: authTime } = claims;
+  if (![sub, jti, sid].every((text) => typeof text === "string" && text !== "")) return null;
   if (!isTime(iat) || !isTime(exp) || exp <= iat || iat > nowSeconds + clockSkewSecondsMax) return null;
-  return { userId: sub, tokenId: jti, issuedAt: iat, expiresAt: exp };
+  if (!isTime(authTime) || authTime > iat) return null;
+  return { userId: sub as string, sessionId: sid as string, loggedInAt: authTime, issuedAt: iat, expiresAt: exp };
 }
 
 function isTime(value: unknown): value is number {

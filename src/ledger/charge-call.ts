@@ -67,15 +67,16 @@ function isCount(value: number): boolean {
 
 function guessTokens({ bytesIn, bytesOut, eventCount, isStream }: ChargeableCall): ChargedTokens {
   const completionTokens = isStream
-    ? Math.max(eventCount, Math.ceil(bytesOut / streamBytesPerToken))
-    : Math.ceil(bytesOut / textBytesPerToken);
+    ? Math.max(eventCount, bytesOut / streamBytesPerToken)
+    : bytesOut / textBytesPerToken;
   return {
-    promptTokens: clampCount(Math.ceil(bytesIn / textBytesPerToken), 1),
+    promptTokens: clampCount(bytesIn / textBytesPerToken, 1),
     cachedTokens: 0,
     completionTokens: clampCount(completionTokens, 0),
   };
 }
 
+/** Rounded up. */
 function clampCount(value: number, min: number): number {
-  return Math.min(Math.max(value || 0, min), tokensMax);
+  return Math.min(Math.max(Math.ceil(value) || 0, min), tokensMax);
 }

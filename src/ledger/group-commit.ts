@@ -59,6 +59,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   let isClosing = false;
   let isClosed = false;
   let onIdle = () => {};
+  let cancelRetry = () => {};
 
   function begin(record: CallRecord, estimate: CallRecord["charge"]): Promise<void> {
     const isBlocked = isPaused || isStalled;
@@ -94,7 +95,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   }
 
   function run(): void {
-    if (flying.length > 0 || isPaused) return;
+    if (flying.length > 0 || isPaused || isClosed) return;
     if (backlog.size === 0) {
       onIdle();
       return;
@@ -154,7 +155,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   function noteFailure(entries: readonly Entry[], error: unknown): void {
     isFailing = true;
     isPaused = true;
-    clock.after(retryMs, () => {
+    cancelRetry = clock.after(retryMs, () => {
       isPaused = false;
       run();
     });
@@ -226,6 +227,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     await isIdle;
     cancel();
     isClosed = true;
+    cancelRetry();
     losses.add(backlog.size);
     losses.flush();
   }

@@ -23,15 +23,13 @@ const contentsPerStep = 100;
 
 /** Rejects with StoreError; what was done until then stays done. */
 export async function prune(store: Store, calendar: Calendar, bounds: PruneBounds): Promise<Pruned> {
-  const contents = await pruneContents(store, bounds.contentsBefore);
-  let calls = 0;
+  const contents = await pruneContents(store, bounds);
   const before = calendar.startOf(calendar.dayOf(bounds.callsBefore));
-  for (
-    let arrivedAt = await findOldest(store, before);
-    arrivedAt !== null;
-    arrivedAt = await findOldest(store, before)
-  ) {
-    calls += await pruneDay(store, calendar, calendar.dayOf(arrivedAt));
+  let calls = 0;
+  while (bounds.isWanted()) {
+    const arrivedAt = await findOldest(store, before);
+    if (arrivedAt === null) break;
+    calls += await pruneDay(store, calendar, calendar.dayOf(arrivedAt), bounds);
   }
   return { calls, contents };
 }

@@ -50,47 +50,71 @@ export async function openSpool({ file, bytesMax, newInstance }: SpoolOptions): 
   const batch = (sql: string, rows: readonly (readonly Value[])[]) =>
     thread.ask({ kind: "batch", statements: rows.map((parameters) => ({ sql, parameters })) });
 
-  async function load(): Promise<{ instance: string; count: number; bytes: number }> {
+  let count = 0;
+  let bytes = 0;
+  /** A write failed, and nobody knows whether it was one. */
+  let isUncertain = false;
+
+  async function recount(): Promise<void> {
+    isUncertain = false;
+    const [sums] = await run(
+      `select coalesce(sum(is_refused = 0), 0) as count,
+        coalesce(sum(length(cast(statement as blob))), 0) as bytes from spool`,
+    );
+    count = Number(sums?.count);
+    bytes = Number(sums?.bytes);
+  }
+
+  async function load(): Promise<string> {
     for (const sql of tables) await run(sql);
     await run("insert into meta values ('instance', ?) on conflict do nothing", newInstance);
     await run("update spool set is_refused = 0 where is_refused = 1");
+    await recount();
     const [named] = await run("select value from meta where name = 'instance'");
-    const [sums] = await run(
-      "select count(*) as count, coalesce(sum(length(cast(statement as blob))), 0) as bytes from spool",
-    );
-    return { instance: String(named?.value), count: Number(sums?.count), bytes: Number(sums?.bytes) };
+    return String(named?.value);
   }
 
-  let state: { readonly instance: string; count: number; bytes: number };
+  async function insert(texts: readonly string[]): Promise<void> {
+    try {
+      await batch(
+        "insert into spool (statement) values (?)",
+        texts.map((text) => [text]),
+      );
+    } catch (error) {
+      isUncertain = true;
+      throw error;
+    }
+  }
+
+  let instance: string;
   try {
-    state = await load();
+    instance = await load();
   } catch (error) {
     await thread.close();
     throw error;
   }
 
   return {
-    instance: state.instance,
+    instance,
     get count() {
-      return state.count;
+      return count;
     },
     get bytes() {
-      return state.bytes;
+      return bytes;
     },
     async append(changes) {
+      if (isUncertain) await recount();
       const texts = changes.map(toText);
-      const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-      if (state.bytes + bytes > bytesMax) {
+      const newBytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+      if (bytes + newBytes > bytesMax) {
         throw new StoreError("full", `the spool ${file} has reached its ${bytesMax} bytes: PostgreSQL takes nothing`);
       }
-      await batch(
-        "insert into spool (statement) values (?)",
-        texts.map((text) => [text]),
-      );
-      state.count += texts.length;
-      state.bytes += bytes;
+      await insert(texts);
+      count += texts.length;
+      bytes += newBytes;
     },
     async read(max) {
+      if (isUncertain) await recount();
       const rows = await run("select seq, statement from spool where is_refused = 0 order by seq limit ?", max);
       return rows.map(({ seq, statement }) => ({
         seq: Number(seq),
@@ -103,12 +127,12 @@ export async function openSpool({ file, bytesMax, newInstance }: SpoolOptions): 
         "delete from spool where seq = ?",
         spooled.map(({ seq }) => [seq]),
       );
-      state.count -= spooled.length;
-      for (const { bytes } of spooled) state.bytes -= bytes;
+      count -= spooled.length;
+      for (const removed of spooled) bytes -= removed.bytes;
     },
     async setAside({ seq }) {
       await run("update spool set is_refused = 1 where seq = ?", seq);
-      state.count--;
+      count--;
     },
     close: () => thread.close(),
   };

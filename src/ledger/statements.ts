@@ -11,8 +11,20 @@ import { type Change, contentColumns, finalColumns, intentColumns, type Value } 
 /** In the order of the changes. */
 export type ToStatements = (changes: readonly Change[]) => readonly Statement[];
 
-/** Columns that an intent has said for good; all others are what the end says. */
-const fixedColumns = new Set<string>(["id", "request_id", "instance", "arrived_at"]);
+/** What an intent has said for good. Not to be said again: the indexes of these columns stay as they are. */
+const fixedColumns = new Set<string>([
+  "id",
+  "request_id",
+  "instance",
+  "user_name",
+  "group_name",
+  "key_id",
+  "surface",
+  "model",
+  "is_stream",
+  "arrived_at",
+  "bytes_in",
+]);
 
 export function createToStatements({ db }: Pick<Store, "db">): ToStatements {
   const intent = toTemplate(

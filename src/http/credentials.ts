@@ -1,0 +1,19 @@
+// Where a call's credential stands: a session token, or one of our API keys. `Authorization: Bearer …` is everybody's way;
+// older clients of GLM send the key there without "Bearer"; Anthropic's clients have `x-api-key`.
+
+import type { IncomingHttpHeaders } from "node:http";
+
+/** What is claimed, unchecked. Null: nothing, nothing that we know, or two different things. */
+export function readCredential(headers: IncomingHttpHeaders): string | null {
+  const authorization = headers.authorization?.trim() ?? "";
+  const apiKey = [headers["x-api-key"] ?? ""].flat().join(" ").trim();
+  // Clients without a key send the empty rest of the header: that is no credential, and none that contradicts another.
+  if (authorization === "" || /^Bearer$/i.test(authorization)) return plainPattern.exec(apiKey)?.[0] ?? null;
+  const claimed = bearerPattern.exec(authorization)?.[1] ?? bareKeyPattern.exec(authorization)?.[0] ?? null;
+  // Which of two it would be is a guess: another reader, as a proxy in front, may guess otherwise.
+  return apiKey === "" || apiKey === claimed ? claimed : null;
+}
+
+const bearerPattern = /^Bearer +(\S+)$/i;
+const bareKeyPattern = /^glmp_\S+$/;
+const plainPattern = /^\S+$/;

@@ -1,0 +1,26 @@
+// Who is known, as identity asks for it: people by name, API keys by hash, sessions that were logged out. Answers come
+// from memory, at once.
+
+import type { Caller } from "../base/principal.ts";
+
+export interface Directory {
+  /** Undefined for whoever may not come in, disabled and expired ones included. */
+  findUser(name: string): User | undefined;
+  /** The caller that a key makes, by the key's hash; undefined for one that is not good (any more). Notes the use. */
+  findKeyCaller(hash: string): Caller | undefined;
+  isRevoked(sessionId: string): boolean;
+  /** Durable, and in effect at once. `until`: Unix milliseconds when its tokens are dead anyway. */
+  revoke(sessionId: string, until: number): Promise<void>;
+}
+
+export interface User {
+  /** But for what the session adds. */
+  readonly caller: Omit<Caller, "flowId" | "keyId" | "models" | "keepsContent">;
+  /** Null: no password will do. */
+  readonly secret: PasswordSecret | null;
+  /** Tokens issued before this second (Unix time) are void: the password was changed then. */
+  readonly tokensValidFrom: number;
+}
+
+export type PasswordSecret = { readonly plain: string } | { readonly hash: string };
+

@@ -1,0 +1,71 @@
+// The people of the configuration file. Always there, never changed but by a reload.
+
+import type { TrafficClass } from "../base/principal.ts";
+import type { PasswordSecret } from "../identity/directory.ts";
+import type { UserView } from "./people.ts";
+
+/** A user as configured. Exactly one of the two secrets is set. */
+export interface Account {
+  readonly username: string;
+  readonly password?: string;
+  readonly passwordHash?: string;
+  readonly role: "user" | "admin";
+  readonly weight: number;
+  readonly class: TrafficClass;
+  /** A group of the store. */
+  readonly group?: string;
+}
+
+export interface StaticUser {
+  readonly view: UserView;
+  readonly secret: PasswordSecret;
+  /** Unix seconds, as of a user of the store. */
+  readonly tokensValidFrom: number;
+}
+
+// A Map, not an object: a user may well be called "__proto__".
+export type StaticUsers = ReadonlyMap<string, StaticUser>;
+
+/** `before`: those until now; who has another password since then has to log in again. */
+export function toStaticUsers(accounts: readonly Account[], before: StaticUsers, wallNowMs: number): StaticUsers {
+  const users = new Map<string, StaticUser>();
+  for (const account of accounts) {
+    const known = before.get(account.username);
+    const secret = toSecret(account);
+    const isNewSecret = known === undefined || secretText(known.secret) !== secretText(secret);
+    const isFirst = before.size === 0;
+    // Tokens are dated up to a second ahead; from the second after that on, they are of the new password.
+    const changedFrom = isFirst ? 0 : Math.ceil(wallNowMs / 1_000) + 1;
+    users.set(account.username, {
+      view: toView(account),
+      secret,
+      tokensValidFrom: isNewSecret ? changedFrom : known.tokensValidFrom,
+    });
+  }
+  return users;
+}
+
+function toView({ username, role, weight, class: trafficClass, group }: Account): UserView {
+  return {
+    name: username,
+    source: "config",
+    role,
+    group: group ?? null,
+    weight,
+    class: trafficClass,
+    limits: {},
+    isEnabled: true,
+    expiresAt: null,
+    hasPassword: true,
+    createdAt: null,
+    updatedAt: null,
+  };
+}
+
+function toSecret({ password, passwordHash }: Account): PasswordSecret {
+  return passwordHash === undefined ? { plain: password ?? "" } : { hash: passwordHash };
+}
+
+function secretText(secret: PasswordSecret): string {
+  return "plain" in secret ? `plain:${secret.plain}` : `hash:${secret.hash}`;
+}
