@@ -4,9 +4,10 @@ import { createMemoryScheduler } from "./admission/memory-scheduler.ts";
 import type { AdmissionLimits, Decision, SchedulerSnapshot } from "./admission/scheduler.ts";
 import { createByteBudget } from "./base/byte-budget.ts";
 import type { Clock } from "./base/clock.ts";
+import { openBooks } from "./books.ts";
 import { createCallRegistry } from "./call-registry.ts";
 import type { Settings } from "./config/settings.ts";
-import { type Stages, serveCall } from "./gateway.ts";
+import { serveCall } from "./gateway.ts";
 import { createAddressBook } from "./http/client-address.ts";
 import { createLoginRoute } from "./http/login-route.ts";
 import { createMetricsRoute, createReadinessRoute, livenessRoute } from "./http/operations-routes.ts";
@@ -14,12 +15,12 @@ import type { Route, RouteTable } from "./http/routes.ts";
 import { createHttpServer, type HttpSettings } from "./http/server.ts";
 import { createIdentity } from "./identity/identity.ts";
 import { createPasswordChecker } from "./identity/passwords.ts";
-import { createSessionTokens } from "./identity/session-tokens.ts";
-import { createUserDirectory } from "./identity/user-directory.ts";
+import { createSessionTokens, type TokenLifetimes } from "./identity/session-tokens.ts";
 import type { CallRecord } from "./ledger/record.ts";
 import { describeCall, type Logger, logDecision } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { type CallRules, createCallRules } from "./rules.ts";
+import type { Stages } from "./stages.ts";
 import { chatCompletions } from "./surfaces/chat-completions.ts";
 import { createGlmUpstream } from "./upstream/glm-upstream.ts";
 
@@ -47,14 +48,21 @@ const hashingLimits = { runningMax: 2, waitingMax: 32 };
 const callPaths = ["/chat/completions", "/v1/chat/completions", "/api/paas/v4/chat/completions"];
 
 /** Rejects with StoreError when its database can't be used. */
-export async function createApp(initial: Settings, version: string, log: Logger, clock: Clock): Promise<App> {
+export async function createApp(
+  initial: Settings,
+  version: string,
+  log: Logger,
+  clock: Clock,
+  _describeConfig: () => readonly unknown[] = () => [],
+): Promise<App> {
   let settings = initial;
   let live = toLive(settings);
 
-  const users = createUserDirectory(settings.auth.users);
-  const sessionTokens = createSessionTokens(settings.auth.jwtSecret, settings.auth.tokenTtlSeconds, clock);
+  const books = await openBooks(settings, clock, log);
+  const { people, quotas, ledger } = books;
+  const sessionTokens = createSessionTokens(settings.auth.jwtSecret, toLifetimes(settings), clock);
   const passwords = createPasswordChecker(hashingLimits);
-  const identity = createIdentity({ users, sessionTokens, passwords, clock });
+  const identity = createIdentity({ directory: people.directory, sessionTokens, passwords, clock });
   const scheduler = createMemoryScheduler(settings.rateLimit, clock, { observer: noteDecision, tracer });
   const { baseUrl, apiKey } = settings.glm;
   const product = `glm-proxy/${version}`;
@@ -65,12 +73,16 @@ export async function createApp(initial: Settings, version: string, log: Logger,
   const metrics = createMetrics({
     version,
     gauges: () => scheduler.gauges(),
+    ledger: () => ledger.gauges(),
     unsentBytes: () => unsentBudget.used,
     userLabelsMax: () => settings.metrics.userLabelsMax,
   });
   const stages: Stages = {
     calls,
     identity,
+    quotas,
+    ledger,
+    capture: books.capture,
     scheduler,
     upstream,
     relayBounds: { unsentBytesMax: unsentBytesPerStreamMax, unsentBudget },
@@ -85,6 +97,7 @@ export async function createApp(initial: Settings, version: string, log: Logger,
     bodyBudget: createByteBudget(bodyBytesMax),
     settings: () => live.http,
     isDraining: () => calls.isDraining,
+    control: null,
     serveCall: (call) => serveCall(call, stages),
     formatRefusal: chatCompletions.formatRefusal,
     onFailure: (error, requestId) => log.error({ request_id: requestId, err: error }, "request failed"),
@@ -109,6 +122,7 @@ export async function createApp(initial: Settings, version: string, log: Logger,
 
   /** Where the end of every call comes together. */
   function settle(record: CallRecord): void {
+    books.settle(record);
     metrics.countCall(record);
     const fields = describeCall(record);
     if (record.refusal?.reason === "internal_error") log.error({ ...fields, err: record.refusal.cause }, "call failed");
@@ -130,8 +144,8 @@ export async function createApp(initial: Settings, version: string, log: Logger,
   function apply(changed: Settings): void {
     settings = changed;
     live = toLive(changed);
-    users.replace(changed.auth.users, clock.wallNow());
-    sessionTokens.setLifetime(changed.auth.tokenTtlSeconds);
+    books.apply(changed);
+    sessionTokens.setLifetimes(toLifetimes(changed));
     scheduler.configure(keepKeyNames(initial.rateLimit, changed.rateLimit));
     log.level = changed.log.level;
   }
@@ -145,6 +159,7 @@ export async function createApp(initial: Settings, version: string, log: Logger,
     await closed;
     cancel();
     await upstream.close();
+    await books.close();
   }
 
   return {
@@ -159,6 +174,10 @@ export async function createApp(initial: Settings, version: string, log: Logger,
 }
 
 const closeMsMax = 1_000;
+
+function toLifetimes({ auth }: Settings): TokenLifetimes {
+  return { tokenSeconds: auth.tokenTtlSeconds, sessionSeconds: auth.sessionTtlSeconds };
+}
 
 /** A key stays the same until the next start, whatever it is called now: what is known of it goes by its name. */
 function keepKeyNames(initial: AdmissionLimits, changed: AdmissionLimits): AdmissionLimits {

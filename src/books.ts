@@ -12,12 +12,16 @@ import type { CallRecord } from "./ledger/record.ts";
 import { createRetention, type Retention } from "./ledger/retention.ts";
 import { createCallLog } from "./ledger/stored-call-log.ts";
 import type { Logger } from "./observe/log.ts";
+import { createPeople, type PeopleService } from "./people/people-service.ts";
 import { createPrices, type Prices } from "./quota/prices.ts";
+import type { Quotas } from "./quota/quotas.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/store.ts";
 
 export interface Books {
   readonly store: Store;
+  readonly people: PeopleService;
+  readonly quotas: Quotas;
   readonly ledger: Ledger;
   readonly callLog: CallLog;
   readonly retention: Retention;
@@ -59,6 +63,20 @@ export async function openBooks(initial: Settings, clock: Clock, log: Logger): P
     await store.close();
     throw error;
   });
+  const people = await createPeople({
+    store,
+    staticUsers: settings.auth.users,
+    clock,
+    onStoreFailure: (error) => log.error({ err: error }, "the database can't be used: people stay as they are known"),
+  });
+  const quotas: Quotas = {
+    reserve: () => ({
+      estimate: { requests: 1, promptTokens: 0, completionTokens: 0, costMicros: 0, source: "estimated" },
+      warnings: [],
+      settle() {},
+    }),
+    look: () => [],
+  };
   if (unknownCount > 0) {
     log.warn({ calls: unknownCount }, "the process before ended in the middle of calls: they are charged by estimate");
   }
@@ -73,6 +91,8 @@ export async function openBooks(initial: Settings, clock: Clock, log: Logger): P
 
   return {
     store,
+    people,
+    quotas,
     ledger,
     callLog: createCallLog(store, settings.quotas.timeZone),
     retention,
@@ -86,9 +106,11 @@ export async function openBooks(initial: Settings, clock: Clock, log: Logger): P
     apply(changed) {
       settings = changed;
       prices = createPrices(changed.prices);
+      people.replaceStatic(changed.auth.users);
     },
     async close() {
       await retention.stop();
+      await people.close();
       await ledger.close(closeMsMax);
       await store.close();
     },

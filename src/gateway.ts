@@ -3,6 +3,7 @@
 import type { Place } from "./admission/scheduler.ts";
 import { toRefusal } from "./base/refusal.ts";
 import type { Call } from "./call.ts";
+import { captureAnswer } from "./capture.ts";
 import { startDeadline } from "./deadline.ts";
 import { trackFlight } from "./flight.ts";
 import { noteCaller, noteGrant, noteRequest, openRecord } from "./ledger/record.ts";
@@ -11,7 +12,7 @@ import type { Stages } from "./stages.ts";
 import { toQuotaWish, toWish } from "./wish.ts";
 
 export async function serveCall(call: Call, stages: Stages): Promise<void> {
-  const { clock, calls, identity, quotas, ledger, scheduler, upstream } = stages;
+  const { clock, calls, identity, quotas, ledger, capture, scheduler, upstream } = stages;
   const record = openRecord(call.id, call.surface.name, clock);
   using _alive = calls.enter(call);
   try {
@@ -35,6 +36,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
     call.noteQuotas(reservation.warnings);
     const noted = ledger.begin(record, reservation.estimate);
 
+    const client = captureAnswer(call.client, capture.open(record, caller, request.body));
     const wish = toWish(call, request);
     for (let place: Place | null = null; record.outcome !== "served"; ) {
       // 5. May it start, when? The ticket is held until the upstream is done, and given back on every way out.
@@ -52,7 +54,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
       record.upstreamRequestId = answer.upstreamRequestId;
 
       // 7. Pass it on, byte for byte, to the last one.
-      await relay(answer, call.client, record, stages.relayBounds, call.signal);
+      await relay(answer, client, record, stages.relayBounds, call.signal);
       record.outcome = "served";
     }
   } catch (error) {

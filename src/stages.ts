@@ -4,6 +4,7 @@ import type { Scheduler } from "./admission/scheduler.ts";
 import type { Clock } from "./base/clock.ts";
 import type { CallRegistry } from "./call-registry.ts";
 import type { Identity } from "./identity/identity.ts";
+import type { ContentCapture } from "./ledger/content-capture.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import type { Settle } from "./ledger/record.ts";
 import type { Quotas } from "./quota/quotas.ts";
@@ -16,6 +17,7 @@ export interface Stages {
   readonly identity: Identity;
   readonly quotas: Quotas;
   readonly ledger: Ledger;
+  readonly capture: ContentCapture;
   readonly scheduler: Scheduler;
   readonly upstream: Upstream;
   readonly relayBounds: RelayBounds;

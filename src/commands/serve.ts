@@ -25,7 +25,7 @@ export async function serveCommand(choice: ConfigChoice, world: World): Promise<
 
   let app: App;
   try {
-    app = await createApp(settings, world.version, log, world.clock, () => loaded);
+    app = await createApp(settings, world.version, log, world.clock, () => []);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     world.printError(`Cannot use the database: ${error.message}.`);

@@ -5,7 +5,7 @@ import { relative } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { GateLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
-import type { Account } from "../identity/user-directory.ts";
+import type { Account } from "../people/static-users.ts";
 import type { ModelPrice } from "../quota/prices.ts";
 import { showValue } from "./masks.ts";
 import type { Settings } from "./settings.ts";

@@ -3,7 +3,7 @@
 import { resolve } from "node:path";
 import type { AdmissionLimits, GateLimits, ModelLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
-import type { Account } from "../identity/user-directory.ts";
+import type { Account } from "../people/static-users.ts";
 import type { ModelPrice } from "../quota/prices.ts";
 import type { ModelRule } from "../rules.ts";
 import type { StoreTarget } from "../store/store.ts";

@@ -38,6 +38,11 @@ describe("readCredential()", () => {
     assert.equal(readCredential({ authorization: "Basic YWRhOnB3", "x-api-key": key }), null);
   });
 
+  it("takes no notice of somebody else's key beside a credential of ours", () => {
+    assert.equal(readCredential({ authorization: `Bearer ${token}`, "x-api-key": "sk-ant-123" }), token);
+    assert.equal(readCredential({ authorization: `Bearer ${key}`, "x-api-key": "mine" }), key);
+  });
+
   it("finds none in anything else", () => {
     for (const authorization of [
       undefined,
@@ -46,7 +51,7 @@ describe("readCredential()", () => {
       `Bearer${token}`,
       "Token x",
     ]) {
-      assert.equal(readCredential(authorization === undefined ? {} : { authorization }), null, authorization);
+      assert.equal(readCredential(authorization === undefined ? {} : { authorization }), null, String(authorization));
     }
     assert.equal(readCredential({ "x-api-key": `${key}, ${key}` }), null, "sent twice, as Node joins it");
   });

@@ -10,8 +10,9 @@ export function readCredential(headers: IncomingHttpHeaders): string | null {
   // Clients without a key send the empty rest of the header: that is no credential, and none that contradicts another.
   if (authorization === "" || /^Bearer$/i.test(authorization)) return plainPattern.exec(apiKey)?.[0] ?? null;
   const claimed = bearerPattern.exec(authorization)?.[1] ?? bareKeyPattern.exec(authorization)?.[0] ?? null;
-  // Which of two it would be is a guess: another reader, as a proxy in front, may guess otherwise.
-  return apiKey === "" || apiKey === claimed ? claimed : null;
+  // What does not look like ours beside it is meant for somebody else. Of two that do, any choice would be a guess:
+  // another reader, as a proxy in front, may guess otherwise.
+  return !apiKey.startsWith("glmp_") || apiKey === claimed ? claimed : null;
 }
 
 const bearerPattern = /^Bearer +(\S+)$/i;

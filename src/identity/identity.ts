@@ -12,7 +12,7 @@ import type { IssuedToken, SessionClaims, SessionTokens } from "./session-tokens
 
 export interface Identity {
   /** Throws `invalid_token` or `token_expired`. `credential`: a session token or an API key, or null. */
-  identify(credential: string | null): Caller | Promise<Caller>;
+  identify(credential: string | null): Promise<Caller>;
   /** Throws `wrong_credentials`, `login_throttled` or `login_busy`. */
   logIn(attempt: LoginAttempt): Promise<IssuedToken>;
   /** A new token for the same session, as long as the session may last. Throws as `identify` does. */
@@ -38,7 +38,9 @@ export interface IdentityParts {
 export function createIdentity({ directory, sessionTokens, passwords, clock }: IdentityParts): Identity {
   const throttle = createLoginThrottle(clock);
 
-  function identify(credential: string | null): Caller | Promise<Caller> {
+  // Asynchronous also for what is known at once: a refusal must not overtake what the parser finds wrong in the same
+  // bytes, or neither answer would reach the client.
+  async function identify(credential: string | null): Promise<Caller> {
     if (credential === null) throw new Refusal("invalid_token");
     if (!looksLikeApiKey(credential)) return identifySession(credential);
     const hash = parseApiKey(credential);
@@ -47,12 +49,8 @@ export function createIdentity({ directory, sessionTokens, passwords, clock }: I
     return caller;
   }
 
-  function identifySession(sessionToken: string): Caller | Promise<Caller> {
-    const claims = sessionTokens.verify(sessionToken);
-    return claims instanceof Promise ? claims.then(toCaller) : toCaller(claims);
-  }
-
-  function toCaller(claims: SessionClaims): Caller {
+  async function identifySession(sessionToken: string): Promise<Caller> {
+    const claims = await sessionTokens.verify(sessionToken);
     const { caller } = requireUser(claims);
     return { ...caller, flowId: claims.sessionId, keyId: null, models: null, keepsContent: false };
   }

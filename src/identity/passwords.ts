@@ -4,7 +4,7 @@
 import { type Argon2Parameters, argon2, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
 import { Refusal } from "../base/refusal.ts";
-import type { PasswordSecret } from "./user-directory.ts";
+import type { PasswordSecret } from "./directory.ts";
 
 interface Cost {
   /** KiB */

@@ -42,7 +42,7 @@ queue_capacity = 100
 input = 2
 output = 8
 [log]
-level = "warn"
+level = "info"
 `;
 
 export async function tryOnce(seed: number): Promise<Trial> {
@@ -66,7 +66,7 @@ async function liveThrough(seed: number, random: Random, workspace: Workspace, s
   const killedAfterMs = 150 + random.below(1_350);
   try {
     const persons = await logIn(first);
-    load = startLoad({ url: first.url, people: persons, random, prefix: `t${seed}`, clients });
+    load = startLoad({ url: first.url, people: persons, random, prefix: `trial-${seed}`, clients });
     await new Promise((resolve) => setTimeout(resolve, killedAfterMs));
   } finally {
     first.child.kill("SIGKILL");

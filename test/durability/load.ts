@@ -27,7 +27,7 @@ export interface LoadOptions {
   readonly url: string;
   readonly people: readonly Person[];
   readonly random: Random;
-  /** Begins every mark. */
+  /** Begins every mark. At least five characters, or the marks are too short for request ids. */
   readonly prefix: string;
   readonly clients: number;
 }
