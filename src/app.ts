@@ -1,5 +1,9 @@
 // Builds everything and wires it up: the only file that chooses implementations. What it is made of lives elsewhere.
 
+import { join } from "node:path";
+import type { ConfigRow } from "./admin/control-parts.ts";
+import { createControlPlane } from "./admin/control-plane.ts";
+import { createLiveFeed } from "./admin/live-feed.ts";
 import { createMemoryScheduler } from "./admission/memory-scheduler.ts";
 import type { AdmissionLimits, Decision, SchedulerSnapshot } from "./admission/scheduler.ts";
 import { createByteBudget } from "./base/byte-budget.ts";
@@ -9,7 +13,8 @@ import { createCallRegistry } from "./call-registry.ts";
 import type { Settings } from "./config/settings.ts";
 import { serveCall } from "./gateway.ts";
 import { createAddressBook } from "./http/client-address.ts";
-import { createLoginRoute } from "./http/login-route.ts";
+import { createControlSocket } from "./http/control.ts";
+import { createLoginRoute, type LoginRecord } from "./http/login-route.ts";
 import { createMetricsRoute, createReadinessRoute, livenessRoute } from "./http/operations-routes.ts";
 import type { Route, RouteTable } from "./http/routes.ts";
 import { createHttpServer, type HttpSettings } from "./http/server.ts";
@@ -19,6 +24,7 @@ import { createSessionTokens, type TokenLifetimes } from "./identity/session-tok
 import type { CallRecord } from "./ledger/record.ts";
 import { describeCall, type Logger, logDecision } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
+import { createSetup } from "./people/setup.ts";
 import { type CallRules, createCallRules } from "./rules.ts";
 import type { Stages } from "./stages.ts";
 import { chatCompletions } from "./surfaces/chat-completions.ts";
@@ -32,6 +38,8 @@ export interface App {
   /** Takes what of new settings can change while running (see config's diff); the rest stays. */
   apply(settings: Settings): void;
   snapshot(): SchedulerSnapshot;
+  /** The secret of a one-time link for the first administrator; null: there is one. */
+  openSetup(): string | null;
   /** Lets what lives end, within the grace period, then closes everything. May be called once. */
   stop(): Promise<void>;
   /** Cuts the grace period short. */
@@ -53,7 +61,7 @@ export async function createApp(
   version: string,
   log: Logger,
   clock: Clock,
-  _describeConfig: () => readonly unknown[] = () => [],
+  describeConfig: () => readonly ConfigRow[] = () => [],
 ): Promise<App> {
   let settings = initial;
   let live = toLive(settings);
@@ -90,6 +98,21 @@ export async function createApp(
     clock,
     rules: () => live.rules,
   };
+  const feed = createLiveFeed({ clock, queue: () => scheduler.snapshot(), currency: () => books.prices().currency });
+  const setup = createSetup(people, clock);
+  const control = createControlPlane({
+    ...books,
+    identity,
+    setUp: setup.complete,
+    live: feed,
+    queue: () => scheduler.snapshot(),
+    describeConfig,
+    onLogin: noteLogin,
+    onFailure,
+    clock,
+    version,
+  });
+  const controlSocket = createControlSocket(control, clock.wallNow, onFailure);
   const routes = createRoutes();
   const server = createHttpServer({
     routes,
@@ -97,17 +120,18 @@ export async function createApp(
     bodyBudget: createByteBudget(bodyBytesMax),
     settings: () => live.http,
     isDraining: () => calls.isDraining,
-    control: null,
+    control,
     serveCall: (call) => serveCall(call, stages),
     formatRefusal: chatCompletions.formatRefusal,
-    onFailure: (error, requestId) => log.error({ request_id: requestId, err: error }, "request failed"),
+    onFailure,
   });
 
+  function onFailure(error: unknown, requestId: string): void {
+    log.error({ request_id: requestId, err: error }, "request failed");
+  }
+
   function createRoutes(): RouteTable {
-    const login = createLoginRoute(identity, ({ outcome, requestId, address, user }) => {
-      metrics.countLogin(outcome);
-      log.info({ request_id: requestId, address, user, outcome }, "login");
-    });
+    const login = createLoginRoute(identity, noteLogin);
     const chat: Route = { access: "call", surface: chatCompletions };
     const readiness = createReadinessRoute(() => calls.isDraining);
     return new Map<string, Record<string, Route>>([
@@ -120,9 +144,15 @@ export async function createApp(
     ]);
   }
 
+  function noteLogin({ outcome, requestId, address, user }: LoginRecord): void {
+    metrics.countLogin(outcome);
+    log.info({ request_id: requestId, address, user, outcome }, "login");
+  }
+
   /** Where the end of every call comes together. */
   function settle(record: CallRecord): void {
     books.settle(record);
+    feed.noteCall(record);
     metrics.countCall(record);
     const fields = describeCall(record);
     if (record.refusal?.reason === "internal_error") log.error({ ...fields, err: record.refusal.cause }, "call failed");
@@ -141,6 +171,16 @@ export async function createApp(
     return log.isLevelEnabled("debug") ? (decision) => logDecision(log, decision) : null;
   }
 
+  /** Where nothing is kept on the disk, there is no place for it either. */
+  async function openControlSocket(): Promise<void> {
+    const { store, dataFolder } = settings;
+    if (store.kind === "sqlite" && store.file === ":memory:") return;
+    const path = join(dataFolder, "admin.sock");
+    await controlSocket.listen(path).catch((error: unknown) => {
+      log.warn({ err: error }, `${path} can't be opened: the command line needs --url and a key`);
+    });
+  }
+
   function apply(changed: Settings): void {
     settings = changed;
     live = toLive(changed);
@@ -153,7 +193,8 @@ export async function createApp(
   async function stop(): Promise<void> {
     await calls.drain(settings.server.shutdownGraceMs);
     scheduler.close();
-    const closed = server.close();
+    control.close();
+    const closed = Promise.all([server.close(), controlSocket.close()]);
     // Whoever still sends half a request does not keep the process alive.
     const cancel = clock.after(closeMsMax, server.destroy);
     await closed;
@@ -165,7 +206,12 @@ export async function createApp(
   return {
     routes,
     metrics,
-    start: () => server.listen(settings.server.host, settings.server.port),
+    async start() {
+      const port = await server.listen(settings.server.host, settings.server.port);
+      await openControlSocket();
+      return port;
+    },
+    openSetup: setup.open,
     apply,
     snapshot: () => scheduler.snapshot(),
     stop,

@@ -3,17 +3,21 @@
 
 import type { Clock } from "./base/clock.ts";
 import type { Settings } from "./config/settings.ts";
+import { createCalendar } from "./ledger/calendar-day.ts";
 import type { CallLog } from "./ledger/call-log.ts";
 import { createToCharge } from "./ledger/charge-call.ts";
+import { sumChargesSince } from "./ledger/charge-sums.ts";
 import { type ContentCapture, createContentCapture } from "./ledger/content-capture.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import { openLedger } from "./ledger/open-ledger.ts";
+import type { Pruned } from "./ledger/prune.ts";
 import type { CallRecord } from "./ledger/record.ts";
-import { createRetention, type Retention } from "./ledger/retention.ts";
+import { createRetention } from "./ledger/retention.ts";
 import { createCallLog } from "./ledger/stored-call-log.ts";
 import type { Logger } from "./observe/log.ts";
 import { createPeople, type PeopleService } from "./people/people-service.ts";
 import { createPrices, type Prices } from "./quota/prices.ts";
+import { createQuotas } from "./quota/quota-book.ts";
 import type { Quotas } from "./quota/quotas.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/store.ts";
@@ -24,9 +28,15 @@ export interface Books {
   readonly quotas: Quotas;
   readonly ledger: Ledger;
   readonly callLog: CallLog;
-  readonly retention: Retention;
   readonly capture: ContentCapture;
   prices(): Prices;
+  currency(): string;
+  /** When a day as 2026-11-23 begins where quotas are counted, in Unix milliseconds. */
+  startOfDay(day: string): number;
+  /** Into a file that does not exist yet. Rejects with StoreError. */
+  backup(file: string): Promise<void>;
+  /** Calls that arrived before that become sums; null: as configured. Rejects with StoreError. */
+  prune(before: number | null): Promise<Pruned>;
   /** Charges a call that has ended, frees what was reserved for it, and writes its record. */
   settle(record: CallRecord): void;
   apply(settings: Settings): void;
@@ -39,12 +49,21 @@ const closeMsMax = 5_000;
 
 /** Rejects with StoreError. */
 export async function openBooks(initial: Settings, clock: Clock, log: Logger): Promise<Books> {
-  let settings = initial;
-  let prices = createPrices(settings.prices);
-  const store = await openStore(settings.store, {
+  const store = await openStore(initial.store, {
     mayMigrate: true,
     onIdleError: (error) => log.warn({ err: error }, "a connection to the database broke"),
   });
+  try {
+    return await fillBooks(store, initial, clock, log);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Logger): Promise<Books> {
+  let settings = initial;
+  let prices = createPrices(settings.prices);
   const toCharge = createToCharge((model, tokens) => prices.costMicros(model, tokens));
   const capture = createContentCapture(() => settings.ledger.storesContent, clock);
   const { isStrict, spoolBytesMax } = settings.ledger;
@@ -59,9 +78,6 @@ export async function openBooks(initial: Settings, clock: Clock, log: Logger): P
       const level = what === "recovered" || what === "delivered" ? "info" : "error";
       log[level]({ what, err: error, record: id }, `ledger: ${text}`);
     },
-  }).catch(async (error: unknown) => {
-    await store.close();
-    throw error;
   });
   const people = await createPeople({
     store,
@@ -69,21 +85,25 @@ export async function openBooks(initial: Settings, clock: Clock, log: Logger): P
     clock,
     onStoreFailure: (error) => log.error({ err: error }, "the database can't be used: people stay as they are known"),
   });
-  const quotas: Quotas = {
-    reserve: () => ({
-      estimate: { requests: 1, promptTokens: 0, completionTokens: 0, costMicros: 0, source: "estimated" },
-      warnings: [],
-      settle() {},
-    }),
-    look: () => [],
-  };
+  const { timeZone } = settings.quotas;
+  const calendar = createCalendar(timeZone);
+  const quotas = createQuotas({
+    clock,
+    days: calendar,
+    timeZone,
+    assumedOutputTokens: () => settings.quotas.assumedOutputTokens,
+    prices: () => prices,
+  });
+  for (const [window, startsAt] of quotas.listStarts()) {
+    quotas.restore(window, await sumChargesSince(store, startsAt, timeZone));
+  }
   if (unknownCount > 0) {
     log.warn({ calls: unknownCount }, "the process before ended in the middle of calls: they are charged by estimate");
   }
   const retention = createRetention({
     store,
     clock,
-    timeZone: settings.quotas.timeZone,
+    timeZone,
     days: () => ({ calls: settings.ledger.retentionDays, contents: settings.ledger.contentRetentionDays }),
     onPruned: ({ calls, contents }) => log.info({ calls, contents }, "old records are sums now"),
     onFailure: (error) => log.error({ err: error }, "old records could not be pruned"),
@@ -94,10 +114,13 @@ export async function openBooks(initial: Settings, clock: Clock, log: Logger): P
     people,
     quotas,
     ledger,
-    callLog: createCallLog(store, settings.quotas.timeZone),
-    retention,
+    callLog: createCallLog(store, timeZone),
     capture,
     prices: () => prices,
+    currency: () => prices.currency,
+    startOfDay: (day) => calendar.startOf(day),
+    backup: store.backup,
+    prune: retention.prune,
     settle(record) {
       record.charge = toCharge(record);
       record.reservation?.settle(record.charge);

@@ -2,6 +2,7 @@
 
 import { type App, createApp } from "../app.ts";
 import { ConfigError, createSecretMaker, type LoadedConfig } from "../config/config.ts";
+import { listSettings } from "../config/describe.ts";
 import { diffSettings } from "../config/diff.ts";
 import { type FileWatch, watchFile } from "../config/watch.ts";
 import { createLog, type Logger } from "../observe/log.ts";
@@ -25,7 +26,7 @@ export async function serveCommand(choice: ConfigChoice, world: World): Promise<
 
   let app: App;
   try {
-    app = await createApp(settings, world.version, log, world.clock, () => []);
+    app = await createApp(settings, world.version, log, world.clock, () => listSettings(loaded));
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     world.printError(`Cannot use the database: ${error.message}.`);
@@ -46,6 +47,7 @@ export async function serveCommand(choice: ConfigChoice, world: World): Promise<
     loaded = changed;
   });
   announce(loaded, port, log, world);
+  offerSetup(app, port, log);
   manager.notify("READY=1", `STATUS=serving on port ${port}`);
   const stopPetting = petWatchdog(manager, world);
 
@@ -157,6 +159,18 @@ Log in:  curl -s http://${shown}:${port}/auth/login -H 'content-type: applicatio
 Chat:    curl -N http://${shown}:${port}/chat/completions -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \\
            -d '{"model":"glm-4.5-flash","stream":true,"messages":[{"role":"user","content":"你好"}]}'
 `);
+}
+
+/** Nobody can administer over the network yet: a link for the first who does. */
+function offerSetup(app: App, port: number, log: Logger): void {
+  const token = app.openSetup();
+  if (token === null) return;
+  // Behind #, so that it is in no request line, and in no proxy's log.
+  const url = `http://localhost:${port}/auth/setup#${token}`;
+  log.warn(
+    { url },
+    "there is no administrator yet: open this link within 24 hours to make one (it works once), or run `glm-proxy user add NAME --admin`",
+  );
 }
 
 function explainListenError(error: NodeJS.ErrnoException, { host, port }: { host: string; port: number }): string {

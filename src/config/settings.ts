@@ -3,8 +3,8 @@
 
 import type { AdmissionLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
-import type { Account } from "../people/static-users.ts";
 import type { LogLevel } from "../observe/log.ts";
+import type { Account } from "../people/static-users.ts";
 import type { PriceList } from "../quota/prices.ts";
 import type { ModelRule } from "../rules.ts";
 import type { StoreTarget } from "../store/store.ts";

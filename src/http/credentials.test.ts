@@ -51,7 +51,7 @@ describe("readCredential()", () => {
       `Bearer${token}`,
       "Token x",
     ]) {
-      assert.equal(readCredential(authorization === undefined ? {} : { authorization }), null, String(authorization));
+      assert.equal(readCredential({ authorization }), null, String(authorization));
     }
     assert.equal(readCredential({ "x-api-key": `${key}, ${key}` }), null, "sent twice, as Node joins it");
   });
