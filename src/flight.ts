@@ -51,6 +51,9 @@ export function trackFlight(
     tryAgainOrThrow(error) {
       if (!isWorthAnotherTry || signal.aborted) throw error;
       record.tryCount++;
+      // Not sent as yet: should it time out in the queue now, it has taken nothing.
+      record.sentAt = null;
+      record.upstreamStatus = null;
       record.upstreamVerdict = null;
       record.firstByteAt = null;
       return null;
