@@ -52,6 +52,21 @@ describe("Gates", () => {
     assert.equal(gates.findBlocker(1_000, 0), "hold");
   });
 
+  it("know of a limit that was taken away and comes back what its window has seen meanwhile", () => {
+    const limits: GateLimits = { ...unlimited, startsPerSecond: 1, tokensPerMinute: 100 };
+    const gates = createGates(limits);
+    const before = new Hold(gates, 60, true);
+    before.stamp(0);
+    gates.configure(unlimited, 0, 1);
+    assert.equal(gates.findBlocker(100, 1_000), null, "nothing limits now");
+    const during = new Hold(gates, 40, true);
+    during.stamp(500);
+    gates.configure(limits, 0, 1);
+    assert.equal(gates.openAt(600, 0), 1_500, "the second after the send without a limit");
+    assert.equal(gates.tokens?.used(600), 100);
+    assert.ok(gates.openAt(600, 1) >= minuteMs);
+  });
+
   it("are shut without an end while as many run as may", () => {
     const gates = createGates({ concurrencyMax: 1 });
     const hold = new Hold(gates, 0, false);
@@ -146,7 +161,7 @@ describe("Hold", () => {
     late.free();
     late.spend(40, 20);
     gates.configure(all, 0, 1);
-    assert.deepEqual(stateOf(gates, 20), { inFlight: 0, starts: 1, tokens: 0 });
+    assert.deepEqual(stateOf(gates, 20), { inFlight: 0, starts: 0, tokens: 40 }, "sent while nothing limited");
   });
 
   it("frees, spends and refunds once, in whatever order and however often it is told", () => {

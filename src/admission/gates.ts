@@ -12,8 +12,12 @@ export class Gates {
   /** Calls in flight that are allowed; Infinity: no bound. */
   concurrencyMax = Number.POSITIVE_INFINITY;
   blockedUntil = Number.NEGATIVE_INFINITY;
+  /** What limits now; null: nothing. */
   window: WindowLog | null = null;
   tokens: TokenWindow | null = null;
+  /** What counts. Goes on when a limit is taken away, so that one that comes back knows what its window has seen. */
+  windowLog: WindowLog | null = null;
+  tokenLog: TokenWindow | null = null;
   /** Starts per second as configured, for estimates; Infinity: no bound. */
   rate = Number.POSITIVE_INFINITY;
 
@@ -22,18 +26,19 @@ export class Gates {
     const { startsPerSecond, concurrencyMax, tokensPerMinute } = limits;
     this.concurrencyMax = concurrencyMax ?? Number.POSITIVE_INFINITY;
     this.rate = startsPerSecond ?? Number.POSITIVE_INFINITY;
-    if (startsPerSecond === null) this.window = null;
-    else {
+    if (startsPerSecond !== null) {
       const { startsMax, windowMs } = toWindowLimits(startsPerSecond, 0);
       const stretched = { startsMax, windowMs: windowMs * slowdown + guardMs, nominalMs: windowMs };
-      if (this.window) this.window.configure(stretched);
-      else this.window = createWindowLog(stretched);
+      if (this.windowLog) this.windowLog.configure(stretched);
+      else this.windowLog = createWindowLog(stretched);
     }
-    if (tokensPerMinute === null) this.tokens = null;
-    else if (this.tokens) {
-      this.tokens.tokensMax = tokensPerMinute;
-      this.tokens.windowMs = minuteMs + guardMs;
-    } else this.tokens = new TokenWindow(tokensPerMinute, minuteMs + guardMs);
+    this.window = startsPerSecond === null ? null : this.windowLog;
+    if (tokensPerMinute !== null) {
+      this.tokenLog ??= new TokenWindow(tokensPerMinute, minuteMs + guardMs);
+      this.tokenLog.tokensMax = tokensPerMinute;
+      this.tokenLog.windowMs = minuteMs + guardMs;
+    }
+    this.tokens = tokensPerMinute === null ? null : this.tokenLog;
   }
 
   /** When a call of so many tokens may pass, if nothing else changes; Infinity: only after something else ends. */
@@ -73,8 +78,8 @@ export class Hold {
 
   constructor(gates: Gates, tokens: number, isDebt: boolean) {
     this.gates = gates;
-    this.#window = gates.window;
-    this.#tokens = gates.tokens;
+    this.#window = gates.windowLog;
+    this.#tokens = gates.tokenLog;
     this.#reservedTokens = tokens;
     this.#isDebt = isDebt;
     gates.inFlight++;

@@ -337,6 +337,15 @@ describe("a failure that is not about limits (1234)", () => {
     assert.ok(tries >= 100 && tries <= 102, `${tries} of 1000`);
   });
 
+  it("may be tried again after exactly ten calls, once the budget of the start is spent", () => {
+    const { answer, feedback } = setUp();
+    for (const now of [0, 10]) assert.equal(answer(now, failed), true);
+    for (let count = 0; count < 9; count++) feedback.noteSend();
+    assert.equal(answer(20, failed), false);
+    feedback.noteSend();
+    assert.equal(answer(30, failed), true);
+  });
+
   it("has saved tries for ten calls at most, after any time without a failure", () => {
     const { answer, feedback } = setUp();
     for (let count = 0; count < 10_000; count++) feedback.noteSend();

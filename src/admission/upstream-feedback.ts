@@ -18,15 +18,16 @@ const restrictedHoldMs = 3_600_000;
 const crowdedWaitMs = { first: 1_000, max: 30_000 };
 /** Tries after failures that are not about limits: few for each call, and a tenth of all. */
 const failedTriesMax = 2;
-const retryShare = 0.1;
-const retryCreditMax = 10;
-const retryCreditAtStart = 2;
+/** Counted in whole parts of a try: ten tenths as fractions would not make one. */
+const partsPerTry = 10;
+const retryPartsMax = 10 * partsPerTry;
+const retryPartsAtStart = 2 * partsPerTry;
 
 export class UpstreamFeedback {
   readonly #pool: KeyPool;
   readonly #random: () => number;
   readonly #note: (decision: Decision) => void;
-  #retryCredit = retryCreditAtStart;
+  #retryParts = retryPartsAtStart;
   /** Refusals of a call that was alone on its key and model, in a row. */
   readonly #crowded = new WeakMap<KeyModel, number>();
 
@@ -37,7 +38,7 @@ export class UpstreamFeedback {
   }
 
   noteSend(): void {
-    this.#retryCredit = Math.min(retryCreditMax, this.#retryCredit + retryShare);
+    this.#retryParts = Math.min(retryPartsMax, this.#retryParts + 1);
   }
 
   /** Draws the consequences. True: the call is worth another try. */
@@ -177,8 +178,8 @@ export class UpstreamFeedback {
   }
 
   #mayTryAgain({ tryCount }: RunningGrant): boolean {
-    if (tryCount >= failedTriesMax || this.#retryCredit < 1) return false;
-    this.#retryCredit--;
+    if (tryCount >= failedTriesMax || this.#retryParts < partsPerTry) return false;
+    this.#retryParts -= partsPerTry;
     return true;
   }
 
