@@ -50,7 +50,9 @@ export class LimitedUsers {
     for (const [userId, { gates, isBarred }] of this.#users) {
       const windowEnd = gates.window?.remaining(now).allAt ?? now;
       const tokensEnd = gates.tokens?.emptyAt(now) ?? now;
-      if (gates.inFlight === 0 && !isBarred && windowEnd <= now && tokensEnd <= now) this.#users.delete(userId);
+      const isSettled = (gates.tokenLog?.pending ?? 0) === 0;
+      if (gates.inFlight === 0 && isSettled && !isBarred && windowEnd <= now && tokensEnd <= now)
+        this.#users.delete(userId);
     }
   }
 }

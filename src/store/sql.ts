@@ -1,3 +1,3 @@
 // What of Kysely the owners of tables use in their own files.
 
-export { type Insertable, type Selectable, type Transaction, sql, type Updateable } from "kysely";
+export { type Insertable, type Selectable, sql, type Transaction, type Updateable } from "kysely";

@@ -22,6 +22,13 @@ export interface ThreadAnswer {
   readonly rows?: unknown[];
   readonly changes?: number;
   readonly insertId?: number;
-  /** `errcode`: SQLite's extended result code, or 0. */
-  readonly error?: { readonly message: string; readonly errcode: number };
+  readonly error?: ThreadError;
+}
+
+export interface ThreadError {
+  readonly message: string;
+  /** SQLite's extended result code, or 0. */
+  readonly errcode: number;
+  /** Whether the file system refused it, rather than SQLite. */
+  readonly isOfFile: boolean;
 }

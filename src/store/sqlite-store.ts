@@ -44,6 +44,8 @@ export async function openSqliteStore(file: string): Promise<Store> {
       await turns.take();
       await reader?.close();
       await writer.close();
+      // Whoever waits, or comes later, hears that it is closed.
+      turns.give();
     },
   };
 }

@@ -2,7 +2,7 @@
 // something is asked.
 
 import { Worker } from "node:worker_threads";
-import type { ThreadAnswer, ThreadOptions, ThreadTask } from "./sqlite-protocol.ts";
+import type { ThreadAnswer, ThreadError, ThreadOptions, ThreadTask } from "./sqlite-protocol.ts";
 import { sqliteWorkerUrl } from "./sqlite-worker.ts";
 import { StoreError, type StoreErrorKind } from "./store.ts";
 
@@ -14,7 +14,12 @@ export interface SqliteThread {
 
 /** Rejects with StoreError. */
 export async function openSqliteThread(options: ThreadOptions): Promise<SqliteThread> {
-  const worker = new Worker(sqliteWorkerUrl, { workerData: { sqliteThread: options }, name: `sqlite ${options.role}` });
+  const worker = new Worker(sqliteWorkerUrl, {
+    workerData: { sqliteThread: options },
+    name: `sqlite ${options.role}`,
+    // What this process was started with may make no sense for a thread.
+    execArgv: [],
+  });
   worker.unref();
   const pending = new Map<number, PromiseWithResolvers<ThreadAnswer>>();
   let lastId = 0;
@@ -81,8 +86,8 @@ const kinds: Readonly<Record<number, StoreErrorKind>> = {
   26: "broken", // NOTADB
 };
 
-function toStoreError({ message, errcode }: { message: string; errcode: number }, file: string): Error {
-  const kind = kinds[errcode & 0xff];
+function toStoreError({ message, errcode, isOfFile }: ThreadError, file: string): Error {
+  const kind = isOfFile ? "unavailable" : kinds[errcode & 0xff];
   if (kind === undefined) return new Error(message);
   switch (kind) {
     case "locked":

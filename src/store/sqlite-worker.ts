@@ -2,11 +2,11 @@
 // other, and answers. The other side is sqlite-thread.ts. In a bundle, this file is a part of the whole: it serves only
 // where it was started as such a thread.
 
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { backup, DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
-import type { ThreadAnswer, ThreadOptions, ThreadRequest } from "./sqlite-protocol.ts";
+import type { ThreadAnswer, ThreadError, ThreadOptions, ThreadRequest } from "./sqlite-protocol.ts";
 
 const ioErrorCode = 10;
 const statementsMax = 200;
@@ -66,9 +66,15 @@ class Connection {
     }
   }
 
+  /** Into a file that is not there yet: taken before anything is copied, and with the right mode from its first byte. */
   async backup(file: string): Promise<void> {
-    await backup(this.#database, file);
-    chmodSync(file, 0o600);
+    writeFileSync(file, "", { flag: "wx", mode: 0o600 });
+    try {
+      await backup(this.#database, file);
+    } catch (error) {
+      rmSync(file, { force: true });
+      throw error;
+    }
   }
 
   /** After a failed write to the disk nothing that SQLite holds of the file can be trusted (fsync is not repeatable). */
@@ -114,10 +120,15 @@ async function answer(connection: Connection, request: ThreadRequest): Promise<T
         return { id };
     }
   } catch (error) {
-    const { message, errcode } = error as Error & { errcode?: number };
-    if (((errcode ?? 0) & 0xff) === ioErrorCode) reopenQuietly(connection);
-    return { id, error: { message, errcode: errcode ?? 0 } };
+    const problem = toThreadError(error);
+    if ((problem.errcode & 0xff) === ioErrorCode) reopenQuietly(connection);
+    return { id, error: problem };
   }
+}
+
+function toThreadError(error: unknown): ThreadError {
+  const { message, errcode = 0, syscall } = error as Error & { errcode?: number; syscall?: string };
+  return { message, errcode, isOfFile: syscall !== undefined };
 }
 
 function reopenQuietly(connection: Connection): void {
@@ -133,8 +144,7 @@ function serve(port: MessagePort, options: ThreadOptions): void {
   try {
     connection = new Connection(options);
   } catch (error) {
-    const { message, errcode } = error as Error & { errcode?: number };
-    port.postMessage({ id: 0, error: { message, errcode: errcode ?? 0 } } satisfies ThreadAnswer);
+    port.postMessage({ id: 0, error: toThreadError(error) } satisfies ThreadAnswer);
     return;
   }
   port.postMessage({ id: 0 } satisfies ThreadAnswer);

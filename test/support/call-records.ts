@@ -4,6 +4,7 @@ import type { Charge } from "../../src/base/charge.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import { type CallRecord, noteCaller, openRecord } from "../../src/ledger/record.ts";
+import { until } from "./until.ts";
 
 export const estimate: Charge = {
   requests: 1,
@@ -51,10 +52,6 @@ export function serve(record: CallRecord, clock: Clock, more: Partial<CallRecord
 }
 
 /** Resolves when all is written. Fails after five seconds. */
-export async function isIdle(ledger: Ledger): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (ledger.gauges().waiting > 0) {
-    if (performance.now() > deadline) throw new Error(`not written: ${JSON.stringify(ledger.gauges())}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
+export function isIdle(ledger: Ledger): Promise<void> {
+  return until("the ledger is idle", () => ledger.gauges().waiting === 0);
 }

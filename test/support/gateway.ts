@@ -11,6 +11,8 @@ import { systemClock } from "../../src/base/clock.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { type Simulator, type SimulatorOptions, startSimulator } from "../../src/simulator/simulator.ts";
 
+export { until } from "./until.ts";
+
 /** Limits of the one key may stand beside the others. */
 type LimitOverrides = Partial<AdmissionLimits & GateLimits>;
 type Whole = "store" | "prices" | "dataFolder";
@@ -208,13 +210,4 @@ function parse(text: string): unknown {
 /** A chat request's body. */
 export function chat(content = "hello", more: object = {}): Record<string, unknown> {
   return { model: "glm-4.5-flash", messages: [{ role: "user", content }], thinking: { type: "disabled" }, ...more };
-}
-
-/** Waits until a condition holds, looking every few milliseconds. Fails with `what` when it does not in time. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
-import { until } from "./gateway.ts";
+import { until } from "./until.ts";
 
 export interface TestPostgres {
   /** A fresh, empty database: its URL. */
@@ -46,8 +46,8 @@ function findBinaries(): string | null {
 async function startServer(binaries: string): Promise<TestPostgres> {
   const folder = mkdtempSync(join(tmpdir(), "glm-proxy-pg-"));
   // It refuses to run as root; then it runs as the account that its package made.
-  const account = process.getuid?.() === 0 ? findAccount() : {};
-  if (account.uid !== undefined) chownSync(folder, account.uid, account.gid);
+  const account = process.getuid?.() === 0 ? findAccount() : null;
+  if (account) chownSync(folder, account.uid, account.gid);
   const data = join(folder, "data");
   const options = { ...account, cwd: folder, env: { PATH: process.env.PATH ?? "", LC_ALL: "C.UTF-8" } };
   const made = spawnSync(
@@ -119,7 +119,7 @@ async function answers(url: string): Promise<boolean> {
   );
 }
 
-function findAccount(): { uid?: number; gid?: number } {
+function findAccount(): { uid: number; gid: number } {
   const ask = (flag: string) => Number(spawnSync("id", [flag, "postgres"], { encoding: "utf8" }).stdout);
   const [uid, gid] = [ask("-u"), ask("-g")];
   if (!(uid > 0)) throw new Error("PostgreSQL can't run as root, and there is no account called postgres");

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { until } from "./gateway.ts";
+import { until } from "./until.ts";
 
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
 

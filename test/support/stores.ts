@@ -3,7 +3,7 @@
 import { after, before, describe } from "node:test";
 import { openStore } from "../../src/store/open-store.ts";
 import type { Store, StoreTarget } from "../../src/store/store.ts";
-import { startPostgres, skipsPostgres, type TestPostgres } from "./postgres.ts";
+import { skipsPostgres, startPostgres, type TestPostgres } from "./postgres.ts";
 import { createWorkspace } from "./process.ts";
 
 export interface FreshStore {
