@@ -1,87 +1,111 @@
-// The command line: verbs, options and help. Each verb's work is in src/commands and loaded only when asked for.
+// The command line: makes a parser and its help of the commands in src/commands/tree.ts, runs the one that was asked for,
+// and turns what it throws into words and an exit code.
 
 import { Command, CommanderError, Option } from "commander";
+import { type Entry, Input, longNameOf, type OptionSpec, type Verb } from "./commands/command.ts";
+import { entries } from "./commands/tree.ts";
 import { exitCodes, type World } from "./commands/world.ts";
+
+/** After sysexits(3). 69: a server, a port or the database. */
+const exitCodesText = "Exit codes: 0 fine, 1 failure, 2 usage, 69 not available, 78 configuration.";
 
 /** Resolves with the exit code. */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
   let exitCode: number = exitCodes.fine;
-  const program = new Command("glm-proxy")
+  const program = createCommand("glm-proxy", world)
     .description("Shares one scarce GLM API key safely and fairly among many users and tools.")
     .version(world.version)
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => world.write(text),
-      writeErr: (text) => world.printError(text.trimEnd()),
-    })
     .addHelpText(
       "after",
-      "\nExit codes: 0 fine, 1 failure, 2 usage, 69 port not available, 78 configuration.\n" +
-        "Without --config: ./config.toml, $XDG_CONFIG_HOME/glm-proxy/config.toml, /etc/glm_proxy/config.toml.",
+      `\nglm-proxy COMMAND --help has examples.\n${exitCodesText}\n` +
+        "Without --config: ./config.toml, $XDG_CONFIG_HOME/glm-proxy/config.toml,\n/etc/glm_proxy/config.toml.",
     );
-  const config = () => new Option("-c, --config <file>", "configuration file");
 
-  program
-    .command("serve", { isDefault: true })
-    .description("run the gateway in the foreground (the default)")
-    .addOption(config())
-    .option("--host <address>", "address to listen on, instead of server.host")
-    .option("--port <number>", "port to listen on, instead of server.port; 0 takes a free one")
-    .action(async (options: { config?: string; host?: string; port?: string }) => {
-      const { serveCommand } = await import("./commands/serve.ts");
-      exitCode = await serveCommand(options, world);
+  const named = entries.find(({ name }) => name === argv[0]);
+  if (!named && /^[^-]/.test(argv[0] ?? "") && argv[0] !== "help") return refuseUnknown(argv[0] ?? "", world);
+  for (const entry of named ? [named] : entries) {
+    const command = program.command(entry.name, { isDefault: entry.isDefault === true }).description(entry.summary);
+    // Of the others, help needs the summary alone.
+    if (entry !== named && !entry.isDefault && entry.name !== argv[1]) continue;
+    const loaded = await entry.load();
+    if ("run" in loaded) addVerb(command, loaded);
+    else addVerbs(command, entry, loaded);
+  }
+
+  function addVerbs(command: Command, { name }: Entry, verbs: readonly Verb[]): void {
+    for (const verb of verbs) {
+      const child = createCommand(verb.name, world);
+      command.addCommand(child);
+      addVerb(child, verb);
+    }
+    command.addHelpText("after", `\nglm-proxy ${name} VERB --help has examples.\n${exitCodesText}`);
+  }
+
+  function addVerb(command: Command, verb: Verb): void {
+    command.description([verb.summary, verb.details].filter(Boolean).join("\n\n")).summary(verb.summary);
+    for (const { name, description, fallback } of verb.arguments ?? []) command.argument(name, description, fallback);
+    for (const spec of verb.options ?? []) command.addOption(toOption(spec));
+    const examples = (verb.examples ?? []).map((line) => `  ${line}\n`).join("");
+    command.addHelpText("after", `${examples === "" ? "" : `\nExamples:\n${examples}`}\n${exitCodesText}`);
+    command.action(async (...given: unknown[]) => {
+      const args = given.slice(0, -2).map((value) => (typeof value === "string" ? value : undefined));
+      exitCode = await verb.run(new Input(args, readOptions(command, verb)), world);
     });
-  program
-    .command("check")
-    .description("validate the configuration and print what is in effect, and where each value comes from")
-    .addOption(config())
-    .action(async (options: { config?: string }) => {
-      const { checkCommand } = await import("./commands/check.ts");
-      exitCode = checkCommand(options, world);
-    });
-  program
-    .command("hash-password")
-    .description("turn a password (asked for, or from standard input) into a password_hash")
-    .action(async () => {
-      const { hashPasswordCommand } = await import("./commands/hash-password.ts");
-      exitCode = await hashPasswordCommand(world);
-    });
-  program
-    .command("demo")
-    .description("see it work: gateway and simulated GLM on free ports (the real GLM with GLM_FLASH_API_KEY set)")
-    .option("--once", "end after the demonstration instead of staying up")
-    .action(async (options: { once?: boolean }) => {
-      const { demoCommand } = await import("./commands/demo.ts");
-      exitCode = await demoCommand({ isOnce: options.once === true }, world);
-    });
-  program
-    .command("simulate")
-    .description("run the GLM simulator, for trying things without a key")
-    .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--port <number>", "port to listen on; 0 takes a free one", "8090")
-    .option("--key <id.secret>", "API key that it accepts", "sim.secret")
-    .option("--seed <number>", "seed of all its chance", "1")
-    .option("--rate <number>", "calls a second that it allows")
-    .option("--concurrency <number>", "calls at once that it allows, per model")
-    .action(async (options: Record<string, string>) => {
-      const { simulateCommand } = await import("./commands/simulate.ts");
-      exitCode = await simulateCommand(options, world);
-    });
-  program
-    .command("healthcheck")
-    .description("exit code 0 when a gateway is ready")
-    .argument("[url]", "its base URL", "http://127.0.0.1:8080")
-    .action(async (url: string) => {
-      const { healthcheckCommand } = await import("./commands/healthcheck.ts");
-      exitCode = await healthcheckCommand(url, world);
-    });
+  }
 
   try {
     await program.parseAsync(argv, { from: "user" });
   } catch (error) {
     // Commander has printed its complaint, or the help or version that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
-    throw error;
+    const { explainFailure } = await import("./commands/explain-failure.ts");
+    return explainFailure(error, world);
   }
   return exitCode;
+}
+
+async function refuseUnknown(word: string, world: World): Promise<number> {
+  const { findNearest } = await import("./config/nearest-name.ts");
+  const { toOneLine } = await import("./commands/output/display-width.ts");
+  const names = entries.map(({ name }) => name);
+  const nearest = findNearest(word, names);
+  world.printError(
+    `error: unknown command '${toOneLine(word)}'${nearest === null ? "" : `: did you mean ${nearest}?`}`,
+  );
+  world.printError("glm-proxy --help lists the commands.");
+  return exitCodes.usage;
+}
+
+function createCommand(name: string, world: World): Command {
+  return new Command(name)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => world.write(text),
+      writeErr: (text) => world.printError(text.trimEnd()),
+      getOutHelpWidth: () => world.screenSize().columns,
+      getErrHelpWidth: () => world.screenSize().columns,
+    });
+}
+
+function toOption({ flags, description, fallback, choices, isRepeated }: OptionSpec): Option {
+  const option = new Option(flags, description);
+  if (choices) option.choices(choices);
+  if (isRepeated) option.argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]);
+  else if (fallback !== undefined) option.default(fallback);
+  return option;
+}
+
+/** By their long names. Of a pair `--x <value>` and `--no-x`, the one that was given is there. */
+function readOptions(command: Command, verb: Verb): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const { flags } of verb.options ?? []) {
+    const name = longNameOf(flags);
+    const option = command.options.find(({ long }) => long === `--${name}`);
+    if (!option) continue;
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (option.negate) values[name] = value === false;
+    else if (value !== false) values[name] = value;
+  }
+  return values;
 }

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import { systemClock } from "./base/clock.ts";
 import { runCli } from "./cli.ts";
+import { CommandError } from "./commands/command-error.ts";
 import { exitCodes, type World } from "./commands/world.ts";
 import { findRuntimeProblem } from "./runtime.ts";
 
@@ -17,21 +18,27 @@ if (problem !== null) {
   process.exit(exitCodes.failure);
 }
 
+const whenOutputCloses: (() => void)[] = [];
+
 const world: World = {
   env: process.env,
   cwd: process.cwd(),
   clock: systemClock,
   version: readVersion(),
   isTerminal: process.stdout.isTTY === true,
+  screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
   print: (line) => void process.stdout.write(`${line}\n`),
   printError: (line) => void process.stderr.write(`${line}\n`),
   write: (text) => void process.stdout.write(text),
+  onOutputClosed: (handler) => void whenOutputCloses.push(handler),
   async readInput() {
     let text = "";
     for await (const chunk of process.stdin.setEncoding("utf8")) text += chunk;
     return text;
   },
-  askSecret: process.stdin.isTTY ? askSecret : null,
+  ask: process.stdin.isTTY ? (question) => ask(question, true) : null,
+  askSecret: process.stdin.isTTY ? (question) => ask(question, false) : null,
+  readKeys: process.stdin.isTTY ? readKeys : null,
   onSignal: (signal, handler) => void process.on(signal, handler),
   onUnexpected(handler) {
     process.on("uncaughtException", handler);
@@ -43,21 +50,39 @@ const world: World = {
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
+    if (stream === process.stdout) for (const handler of whenOutputCloses.splice(0)) handler();
   });
 }
 
 process.exitCode = await runCli(process.argv.slice(2), world);
 
-async function askSecret(question: string): Promise<string> {
-  process.stderr.write(question);
+/** On standard error, so that the answer of a command can go into a pipe. */
+async function ask(question: string, isShown: boolean): Promise<string> {
   const hidden = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const reader = createInterface({ input: process.stdin, output: hidden, terminal: true });
+  if (!isShown) process.stderr.write(question);
+  const reader = createInterface({ input: process.stdin, output: isShown ? process.stderr : hidden, terminal: true });
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  reader.once("SIGINT", () => reader.close());
+  reader.once("close", () => reject(new CommandError("Nothing was done: the question was not answered.")));
   try {
-    return await reader.question("");
+    return await Promise.race([reader.question(isShown ? question : ""), givenUp]);
   } finally {
+    givenUp.catch(() => {});
+    if (!isShown) process.stderr.write("\n");
     reader.close();
-    process.stderr.write("\n");
   }
+}
+
+function readKeys(onKey: (key: string) => void): () => void {
+  const { stdin } = process;
+  const wasRaw = stdin.isRaw;
+  const take = (key: Buffer) => onKey(key.toString("utf8"));
+  stdin.setRawMode(true);
+  stdin.on("data", take).resume();
+  return () => {
+    stdin.off("data", take).pause();
+    stdin.setRawMode(wasRaw);
+  };
 }
 
 /** The bundle carries its version; a checkout reads it from package.json. */

@@ -9,18 +9,33 @@ export interface World {
   readonly version: string;
   /** Whether a person reads standard output. */
   readonly isTerminal: boolean;
+  /** Size of that person's screen; 80 by 24 where it is not known. Changes with the window. */
+  screenSize(): ScreenSize;
   /** Writes one line to standard output, and to standard error. */
   print(line: string): void;
   printError(line: string): void;
   /** Writes text as it is, without a line's end. */
   write(text: string): void;
+  /** Called once when nobody reads standard output any more, as after `| head`. */
+  onOutputClosed(handler: () => void): void;
   /** All of standard input, as text. */
   readInput(): Promise<string>;
-  /** Asks on the terminal without showing what is typed. Null when nobody can be asked. */
+  /** Asks on the terminal, with or without showing what is typed. Null when nobody can be asked. */
+  readonly ask: ((question: string) => Promise<string>) | null;
   readonly askSecret: ((question: string) => Promise<string>) | null;
+  /**
+   * Gives each key as it is pressed: no line is waited for, nothing is shown, and Ctrl-C is a key as well ("\u0003").
+   * The returned function gives the terminal back. Null when there is no keyboard.
+   */
+  readonly readKeys: ((onKey: (key: string) => void) => () => void) | null;
   onSignal(signal: "SIGTERM" | "SIGINT" | "SIGHUP", handler: () => void): void;
   /** Errors that nobody caught: the process should come to an orderly end. */
   onUnexpected(handler: (error: unknown) => void): void;
+}
+
+export interface ScreenSize {
+  readonly columns: number;
+  readonly rows: number;
 }
 
 /** Exit codes, after sysexits(3). */

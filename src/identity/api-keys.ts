@@ -1,7 +1,7 @@
-// API keys: `glmp_`, 32 random bytes in base62, and a checksum, so that a mistyped one is told from a stranger's without
-// a look-up and scanners of leaked secrets know it when they see it. Only a key's hash is ever kept.
+// API keys: `glmp_`, 32 random bytes in base62, and a checksum, so that a mistyped one is known as such without a
+// look-up and scanners of leaked secrets know it when they see it. Only a key's hash is ever kept.
 
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
 
 export interface MadeKey {
@@ -20,7 +20,7 @@ const checksumCharacters = 6;
 const keyPattern = /^glmp_[0-9A-Za-z]{49}$/;
 
 export function makeApiKey(): MadeKey {
-  const body = toBase62(BigInt(`0x${randomBytes(32).toString("hex")}`), randomCharacters);
+  const body = toBase62(randomBytes(32));
   const secret = `${start}${body}${checksumOf(`${start}${body}`)}`;
   return { secret, prefix: body.slice(0, 8), hash: hashApiKey(secret) };
 }
@@ -39,17 +39,24 @@ export function parseApiKey(credential: string): string | null {
 
 /** SHA-256, hexadecimal: a slow hash adds nothing to 256 random bits. */
 export function hashApiKey(secret: string): string {
-  return createHash("sha256").update(secret, "utf8").digest("hex");
+  return hash("sha256", secret, "hex");
 }
 
+/** CRC-32: no single wrong character, and no two that were swapped, go unnoticed. */
 function checksumOf(text: string): string {
-  return toBase62(BigInt(crc32(text)), checksumCharacters);
+  let rest = crc32(text);
+  let checksum = "";
+  while (checksum.length < checksumCharacters) {
+    checksum = (digits[rest % 62] as string) + checksum;
+    rest = Math.floor(rest / 62);
+  }
+  return checksum;
 }
 
-function toBase62(value: bigint, length: number): string {
-  let rest = value;
+function toBase62(bytes: Buffer): string {
+  let rest = BigInt(`0x${bytes.toString("hex")}`);
   let text = "";
-  while (text.length < length) {
+  while (text.length < randomCharacters) {
     text = (digits[Number(rest % 62n)] as string) + text;
     rest /= 62n;
   }

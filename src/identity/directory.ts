@@ -9,7 +9,7 @@ export interface Directory {
   /** The caller that a key makes, by the key's hash; undefined for one that is not good (any more). Notes the use. */
   findKeyCaller(hash: string): Caller | undefined;
   isRevoked(sessionId: string): boolean;
-  /** Durable, and in effect at once. `until`: Unix milliseconds when its tokens are dead anyway. */
+  /** In effect at once. `until`: Unix milliseconds when its tokens are dead anyway. */
   revoke(sessionId: string, until: number): Promise<void>;
 }
 
@@ -18,9 +18,8 @@ export interface User {
   readonly caller: Omit<Caller, "flowId" | "keyId" | "models" | "keepsContent">;
   /** Null: no password will do. */
   readonly secret: PasswordSecret | null;
-  /** Tokens issued before this second (Unix time) are void: the password was changed then. */
+  /** Sessions logged in before this second (Unix time) are void: the password or the role was changed then. */
   readonly tokensValidFrom: number;
 }
 
 export type PasswordSecret = { readonly plain: string } | { readonly hash: string };
-

@@ -17,8 +17,10 @@ export interface Identity {
   logIn(attempt: LoginAttempt): Promise<IssuedToken>;
   /** A new token for the same session, as long as the session may last. Throws as `identify` does. */
   refresh(sessionToken: string | null): Promise<IssuedToken>;
-  /** Ends the session: all its tokens are void at once. Throws as `identify` does, or `store_unavailable`. */
+  /** Ends the session: all its tokens are void at once. Throws as `identify` does. */
   logOut(sessionToken: string | null): Promise<void>;
+  /** What a good session token says of its session, for who renews cookies. Throws as `identify` does. */
+  readSession(sessionToken: string | null): Promise<SessionClaims>;
 }
 
 export interface LoginAttempt {
@@ -37,6 +39,7 @@ export interface IdentityParts {
 
 export function createIdentity({ directory, sessionTokens, passwords, clock }: IdentityParts): Identity {
   const throttle = createLoginThrottle(clock);
+  const marks = new WeakMap<User, string>();
 
   // Asynchronous also for what is known at once: a refusal must not overtake what the parser finds wrong in the same
   // bytes, or neither answer would reach the client.
@@ -55,10 +58,21 @@ export function createIdentity({ directory, sessionTokens, passwords, clock }: I
     return { ...caller, flowId: claims.sessionId, keyId: null, models: null, keepsContent: false };
   }
 
-  function requireUser({ userId, sessionId, issuedAt }: SessionClaims): User {
+  function requireUser({ userId, sessionId, mark, loggedInAt }: SessionClaims): User {
     const user = directory.findUser(userId);
-    if (!user || issuedAt < user.tokensValidFrom || directory.isRevoked(sessionId)) throw new Refusal("invalid_token");
+    if (!user || loggedInAt < user.tokensValidFrom || directory.isRevoked(sessionId))
+      throw new Refusal("invalid_token");
+    // The password may have been changed while no process ran to see it, or the name may be somebody else's by now.
+    if (mark !== markOf(user)) throw new Refusal("invalid_token");
     return user;
+  }
+
+  function markOf(user: User): string {
+    const known = marks.get(user);
+    if (known !== undefined) return known;
+    const mark = sessionTokens.markOf(JSON.stringify([user.caller.userId, user.secret]));
+    marks.set(user, mark);
+    return mark;
   }
 
   async function logIn({ username, password, address }: LoginAttempt): Promise<IssuedToken> {
@@ -69,30 +83,32 @@ export function createIdentity({ directory, sessionTokens, passwords, clock }: I
       throw error;
     });
     // The password may have been changed, or the user removed, while it was checked.
-    const isCurrent = user !== undefined && directory.findUser(username)?.tokensValidFrom === user.tokensValidFrom;
+    const current = directory.findUser(username);
+    const isCurrent = user !== undefined && current !== undefined && markOf(current) === markOf(user);
     if (!isRight || !isCurrent) {
       outcome.fail();
       throw new Refusal("wrong_credentials");
     }
     outcome.succeed();
-    return sessionTokens.issue(user.caller.userId, user.tokensValidFrom);
+    return sessionTokens.issue(username, markOf(current), current.tokensValidFrom);
+  }
+
+  async function readSession(sessionToken: string | null): Promise<SessionClaims> {
+    if (sessionToken === null || looksLikeApiKey(sessionToken)) throw new Refusal("invalid_token");
+    const claims = await sessionTokens.verify(sessionToken);
+    requireUser(claims);
+    return claims;
   }
 
   async function refresh(sessionToken: string | null): Promise<IssuedToken> {
-    const claims = await requireSession(sessionToken);
+    const claims = await readSession(sessionToken);
     return sessionTokens.renew(claims, requireUser(claims).tokensValidFrom);
   }
 
   async function logOut(sessionToken: string | null): Promise<void> {
-    const claims = await requireSession(sessionToken);
-    requireUser(claims);
+    const claims = await readSession(sessionToken);
     await directory.revoke(claims.sessionId, sessionTokens.endOf(claims) * 1_000);
   }
 
-  function requireSession(sessionToken: string | null): SessionClaims | Promise<SessionClaims> {
-    if (sessionToken === null || looksLikeApiKey(sessionToken)) throw new Refusal("invalid_token");
-    return sessionTokens.verify(sessionToken);
-  }
-
-  return { identify, logIn, refresh, logOut };
+  return { identify, logIn, refresh, logOut, readSession };
 }

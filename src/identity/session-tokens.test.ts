@@ -9,9 +9,16 @@ import { createSessionTokens } from "./session-tokens.ts";
 const secret = "a-test-secret-of-more-than-32-bytes!";
 const now = Date.UTC(2026, 10, 23) / 1_000;
 
-function setUp() {
+const mark = "AAAAAAAAAAA";
+const sid = `00000000-0000-4000-8000-000000000000.${mark}`;
+
+function setUp(tokenSeconds = 60, sessionSeconds = 600) {
   const clock = createManualClock();
-  return { clock, tokens: createSessionTokens(secret, 60, clock) };
+  return { clock, tokens: createSessionTokens(secret, { tokenSeconds, sessionSeconds }, clock) };
+}
+
+function claimsOf(sessionToken: string): Record<string, unknown> {
+  return JSON.parse(Buffer.from(sessionToken.split(".")[1] as string, "base64url").toString());
 }
 
 const encode = (value: unknown) =>
@@ -24,7 +31,7 @@ function forge(header: unknown, payload: unknown, key = secret): string {
 }
 
 const goodHeader = { typ: "JWT", alg: "HS256" };
-const goodClaims = { sub: "ada", iat: now, exp: now + 60, jti: "j" };
+const goodClaims = { sub: "ada", iat: now, exp: now + 60, jti: "j", sid, auth_time: now };
 const goodToken = forge(goodHeader, goodClaims);
 
 async function outcomeOf(token: string, tokens = setUp().tokens): Promise<string> {
@@ -37,25 +44,44 @@ async function outcomeOf(token: string, tokens = setUp().tokens): Promise<string
 }
 
 describe("createSessionTokens()", () => {
-  it("issues an HS256 token with sub, iat, exp and jti that it accepts until it expires", async () => {
+  it("issues an HS256 token with exactly six claims that it accepts until it expires", async () => {
     const { clock, tokens } = setUp();
-    const { sessionToken, expiresInSeconds } = await tokens.issue("ada", 0);
+    const { sessionToken, expiresInSeconds } = await tokens.issue("ada", mark, 0);
     assert.equal(expiresInSeconds, 60);
-    const [header, payload] = sessionToken.split(".").map((part) => Buffer.from(part, "base64url").toString());
+    const header = Buffer.from(sessionToken.split(".")[0] as string, "base64url").toString();
     assert.equal(header, '{"typ":"JWT","alg":"HS256"}');
-    const claims = JSON.parse(payload as string) as Record<string, unknown>;
-    assert.deepEqual([claims.sub, claims.iat, claims.exp], ["ada", now, now + 60]);
-    assert.equal(typeof claims.jti, "string");
+    const claims = claimsOf(sessionToken);
+    assert.deepEqual(Object.keys(claims).sort(), ["auth_time", "exp", "iat", "jti", "sid", "sub"]);
+    assert.deepEqual([claims.sub, claims.iat, claims.exp, claims.auth_time], ["ada", now, now + 60, now]);
     await clock.advance(59_999);
     assert.equal(await outcomeOf(sessionToken, tokens), "ada");
     await clock.advance(1);
     assert.equal(await outcomeOf(sessionToken, tokens), "token_expired");
   });
 
-  it("gives every token an id of its own", async () => {
+  it("gives every token and every session an id of its own", async () => {
     const { tokens } = setUp();
-    const [first, second] = await Promise.all([tokens.issue("ada", 0), tokens.issue("ada", 0)]);
-    assert.notEqual(first?.sessionToken, second?.sessionToken);
+    const issued = await Promise.all([tokens.issue("ada", mark, 0), tokens.issue("ada", mark, 0)]);
+    const [first, second] = issued.map(({ sessionToken }) => claimsOf(sessionToken));
+    assert.notEqual(first?.jti, second?.jti);
+    assert.notEqual(first?.sid, second?.sid);
+  });
+
+  it("gives the mark back that a session was issued with, whoever's token it is", async () => {
+    const { tokens } = setUp();
+    const { sessionToken } = await tokens.issue("ada", tokens.markOf("a secret"), 0);
+    const { mark } = await tokens.verify(sessionToken);
+    assert.equal(mark, tokens.markOf("a secret"));
+    assert.notEqual(mark, tokens.markOf("another secret"));
+    const others = createSessionTokens(`${secret}!`, { tokenSeconds: 60, sessionSeconds: 600 }, createManualClock());
+    assert.notEqual(mark, others.markOf("a secret"), "it says nothing to who can't sign");
+  });
+
+  it("dates no token earlier than it is told", async () => {
+    const { tokens } = setUp();
+    const { sessionToken } = await tokens.issue("ada", mark, now + 2);
+    const { loggedInAt, issuedAt, expiresAt } = await tokens.verify(sessionToken);
+    assert.deepEqual([loggedInAt, issuedAt, expiresAt], [now + 2, now + 2, now + 62]);
   });
 
   it("tells two tokens apart that share their beginning", async () => {
@@ -70,9 +96,51 @@ describe("createSessionTokens()", () => {
   });
 });
 
+describe("a session", () => {
+  it("lives on in new tokens, with the id and the login of the first", async () => {
+    const { clock, tokens } = setUp();
+    const first = await tokens.issue("ada", mark, 0);
+    await clock.advance(50_000);
+    const second = await tokens.renew(await tokens.verify(first.sessionToken), 0);
+    assert.equal(second.expiresInSeconds, 60);
+    const [before, after] = [claimsOf(first.sessionToken), claimsOf(second.sessionToken)];
+    assert.deepEqual([after.sub, after.sid, after.auth_time], [before.sub, before.sid, now]);
+    assert.deepEqual([after.iat, after.exp], [now + 50, now + 110]);
+    assert.notEqual(after.jti, before.jti);
+    assert.equal(await outcomeOf(second.sessionToken, tokens), "ada");
+  });
+
+  it("ends so long after its login as it may last, to the second", async () => {
+    const { clock, tokens } = setUp(60, 100);
+    const { sessionToken } = await tokens.issue("ada", mark, 0);
+    const claims = await tokens.verify(sessionToken);
+    await clock.advance(59_000);
+    const last = await tokens.renew(claims, 0);
+    assert.equal(last.expiresInSeconds, 41);
+    await clock.advance(40_999);
+    assert.equal(await outcomeOf(last.sessionToken, tokens), "ada");
+    await clock.advance(1);
+    assert.equal(await outcomeOf(last.sessionToken, tokens), "token_expired");
+    await assert.rejects(tokens.renew(claims, 0), { reason: "token_expired" });
+  });
+
+  it("has no good token after the end that is told of it, also when lifetimes became shorter meanwhile", async () => {
+    const { clock, tokens } = setUp(60, 600);
+    const claims = await tokens.verify((await tokens.issue("ada", mark, 0)).sessionToken);
+    tokens.setLifetimes({ tokenSeconds: 5, sessionSeconds: 10 });
+    assert.equal(tokens.endOf(claims), now + 600);
+    tokens.setLifetimes({ tokenSeconds: 5, sessionSeconds: 1_000 });
+    await clock.advance(10_000);
+    const renewed = await tokens.verify((await tokens.renew(claims, 0)).sessionToken);
+    assert.equal(renewed.expiresAt, now + 15);
+    assert.equal(tokens.endOf(renewed), now + 1_000);
+  });
+});
+
 describe("every attack on session tokens ends in the same refusal", async () => {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const publicPem = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const goodText = JSON.stringify(goodClaims);
   const [head, body, mac] = goodToken.split(".") as [string, string, string];
   const withClaims = (claims: object) => forge(goodHeader, { ...goodClaims, ...claims });
   const without = (claim: keyof typeof goodClaims) =>
@@ -112,8 +180,8 @@ describe("every attack on session tokens ends in the same refusal", async () => 
       withClaims({ exp: -1 }),
       withClaims({ exp: now + 0.5 }),
       withClaims({ exp: null }),
-      forge(goodHeader, `{"sub":"ada","iat":${now},"exp":1e400,"jti":"j"}`),
-      forge(goodHeader, `{"sub":"ada","iat":${now},"exp":NaN,"jti":"j"}`),
+      forge(goodHeader, goodText.replace(/"exp":\d+/, '"exp":1e400')),
+      forge(goodHeader, goodText.replace(/"exp":\d+/, '"exp":NaN')),
     ],
     "J10 not yet valid": [
       withClaims({ iat: now + 3_600, exp: now + 7_200 }),
@@ -126,7 +194,7 @@ describe("every attack on session tokens ends in the same refusal", async () => 
       forge({ ...goodHeader, typ: "at+jwt" }, goodClaims),
       forge({ alg: "HS256" }, goodClaims),
     ],
-    "J12 a claim twice": forge(goodHeader, `{"sub":"eve","sub":"ada","iat":${now},"exp":${now + 60},"jti":"j"}`),
+    "J12 a claim twice": forge(goodHeader, goodText.replace("{", '{"sub":"eve",')),
     "J13 encrypted": [
       await new EncryptJWT(goodClaims)
         .setProtectedHeader({ alg: "dir", enc: "A128CBC-HS256" })
@@ -155,6 +223,13 @@ describe("every attack on session tokens ends in the same refusal", async () => 
     "J26 signed with a known sample": ["changeit", "your-secret-key", "CHANGE-THIS-32-CHARACTER-KEY-NOW", ""].map(
       (key) => forge(goodHeader, goodClaims, key || "\0"),
     ),
+    "a session of no sense": [
+      without("sid"),
+      ...["", "x", mark, `${sid}A`, sid.slice(0, -1), `../${sid}`, 1, null, [sid]].map((sid) => withClaims({ sid })),
+      without("auth_time"),
+      ...[now + 1, 0, -1, now + 0.5, String(now), null].map((time) => withClaims({ auth_time: time })),
+    ],
+    "a token of the version before": forge(goodHeader, { sub: "ada", iat: now, exp: now + 60, jti: "j" }),
     "claims that are no object": ["null", "[]", '"ada"', "1", ""].map((payload) => forge(goodHeader, payload)),
     "no token at all": ["", ".", "..", "a.b.c"],
   };

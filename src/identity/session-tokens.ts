@@ -1,21 +1,25 @@
 // Session tokens: JWTs signed with HS256 that carry `sub`, `iat`, `exp`, `jti`, the session's `sid` and the time of its
 // login (`auth_time`), and nothing else. A session lives on by having its token renewed.
 // Whatever is not exactly such a token is refused alike; roles and rights never come from a token.
+//
+//   sid = <a UUID>.<mark>     the mark tells by which secret the session was logged in, to those alone who can sign
 
-import { createSecretKey, randomUUID } from "node:crypto";
+import { createHmac, createSecretKey, randomUUID } from "node:crypto";
 import { compactVerify, SignJWT } from "jose";
 import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
 
 export interface SessionTokens {
-  /** `validFrom` (Unix seconds): the token is not dated earlier. */
-  issue(userId: string, validFrom: number): Promise<IssuedToken>;
+  /** For a new session. `validFrom` (Unix seconds): the token is not dated earlier. */
+  issue(userId: string, mark: string, validFrom: number): Promise<IssuedToken>;
   /** Another token of the same session. Throws `token_expired` when the session has lasted as long as it may. */
   renew(claims: SessionClaims, validFrom: number): Promise<IssuedToken>;
   /** When no token of the session can be good any more, in Unix seconds. */
   endOf(claims: SessionClaims): number;
   /** Throws `invalid_token`, or `token_expired` for one that was good. Synchronous for tokens seen before. */
   verify(sessionToken: string): SessionClaims | Promise<SessionClaims>;
+  /** A short keyed hash: says whether two texts are the same, and nothing else about them. */
+  markOf(text: string): string;
   setLifetimes(lifetimes: TokenLifetimes): void;
 }
 
@@ -34,6 +38,8 @@ export interface SessionClaims {
   readonly userId: string;
   /** `sid`: the same for all tokens that came from one login. */
   readonly sessionId: string;
+  /** What it was issued with; a part of the session's id. */
+  readonly mark: string;
   /** `auth_time`, Unix seconds: when the session was logged in. */
   readonly loggedInAt: number;
   /** Unix seconds */
@@ -46,6 +52,8 @@ const verifiedTokensMax = 10_000;
 /** How far another machine's clock may be ahead. */
 const clockSkewSecondsMax = 60;
 const tokenPattern = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$/;
+const sessionPattern = /^[0-9a-f-]{36}\.([A-Za-z0-9_-]{11})$/;
+const markBytes = 8;
 const claimNames = ["auth_time", "exp", "iat", "jti", "sid", "sub"];
 
 export function createSessionTokens(secret: string, initial: TokenLifetimes, clock: Clock): SessionTokens {
@@ -53,10 +61,13 @@ export function createSessionTokens(secret: string, initial: TokenLifetimes, clo
   // Keyed by the whole token. Insertion order makes the first key the oldest.
   const verified = new Map<string, SessionClaims>();
   let lifetimes = initial;
+  /** Of all lifetimes that there were: tokens of theirs may still be around. */
+  let longestSeconds = Math.max(initial.tokenSeconds, initial.sessionSeconds);
 
-  function issue(userId: string, validFrom: number): Promise<IssuedToken> {
+  function issue(userId: string, mark: string, validFrom: number): Promise<IssuedToken> {
     const issuedAt = nextIssue(validFrom);
-    return sign(userId, { sid: randomUUID(), auth_time: issuedAt }, issuedAt, issuedAt + lifetimes.tokenSeconds);
+    const session = { sid: `${randomUUID()}.${mark}`, auth_time: issuedAt };
+    return sign(userId, session, issuedAt, issuedAt + lifetimes.tokenSeconds);
   }
 
   async function renew({ userId, sessionId, loggedInAt }: SessionClaims, validFrom: number): Promise<IssuedToken> {
@@ -119,10 +130,12 @@ export function createSessionTokens(secret: string, initial: TokenLifetimes, clo
   return {
     issue,
     renew,
-    endOf: ({ loggedInAt, expiresAt }) => Math.max(expiresAt, loggedInAt + lifetimes.sessionSeconds),
+    endOf: ({ loggedInAt, expiresAt }) => Math.max(expiresAt, loggedInAt + longestSeconds),
     verify,
+    markOf: (text) => createHmac("sha256", key).update(text, "utf8").digest().toString("base64url", 0, markBytes),
     setLifetimes(changed) {
       lifetimes = changed;
+      longestSeconds = Math.max(longestSeconds, changed.tokenSeconds, changed.sessionSeconds);
     },
   };
 }
@@ -138,10 +151,12 @@ function parseClaims(text: string, nowSeconds: number): SessionClaims | null {
   if (typeof claims !== "object" || claims === null || JSON.stringify(claims) !== text) return null;
   if (Object.keys(claims).sort().join() !== claimNames.join()) return null;
   const { sub, iat, exp, jti, sid, auth_time: authTime } = claims;
-  if (![sub, jti, sid].every((text) => typeof text === "string" && text !== "")) return null;
+  if (typeof sub !== "string" || sub === "" || typeof jti !== "string" || jti === "") return null;
+  const mark = typeof sid === "string" ? sessionPattern.exec(sid)?.[1] : undefined;
+  if (mark === undefined) return null;
   if (!isTime(iat) || !isTime(exp) || exp <= iat || iat > nowSeconds + clockSkewSecondsMax) return null;
   if (!isTime(authTime) || authTime > iat) return null;
-  return { userId: sub as string, sessionId: sid as string, loggedInAt: authTime, issuedAt: iat, expiresAt: exp };
+  return { userId: sub, sessionId: sid as string, mark, loggedInAt: authTime, issuedAt: iat, expiresAt: exp };
 }
 
 function isTime(value: unknown): value is number {

@@ -26,6 +26,7 @@ export class Backlog {
   #kept = new Map<string, Entry>();
   #loose = new Map<string, Entry>();
   #contentCharacters = 0;
+  #intents = 0;
 
   constructor(looseMax: number) {
     this.#looseMax = looseMax;
@@ -35,6 +36,11 @@ export class Backlog {
     return this.#kept.size + this.#loose.size;
   }
 
+  /** Intents that wait: somebody may wait for them. */
+  get intents(): number {
+    return this.#intents;
+  }
+
   /** Of prompts and answers that wait. */
   get contentCharacters(): number {
     return this.#contentCharacters;
@@ -42,13 +48,13 @@ export class Backlog {
 
   keep(entry: Entry): void {
     this.#kept.set(entry.change.id, entry);
-    this.#countContent(entry, 1);
+    this.#count(entry, 1);
   }
 
   /** Returns how many were dropped to make room: 0 or 1. */
   add(entry: Entry): number {
     this.#loose.set(entry.change.id, entry);
-    this.#countContent(entry, 1);
+    this.#count(entry, 1);
     return this.#dropOldest();
   }
 
@@ -57,13 +63,16 @@ export class Backlog {
     const entry = this.#kept.get(id);
     if (entry?.change.kind !== "intent") return undefined;
     this.#kept.delete(id);
+    this.#count(entry, -1);
     return entry;
   }
 
   /** The intents that wait; those for which `visit` returns false leave. */
   filterIntents(visit: (entry: Entry) => boolean): void {
     for (const [id, entry] of this.#kept) {
-      if (entry.change.kind === "intent" && !visit(entry)) this.#kept.delete(id);
+      if (entry.change.kind !== "intent" || visit(entry)) continue;
+      this.#kept.delete(id);
+      this.#count(entry, -1);
     }
   }
 
@@ -73,7 +82,7 @@ export class Backlog {
       for (const [id, entry] of line) {
         if (taken.length >= max) return taken;
         line.delete(id);
-        this.#countContent(entry, -1);
+        this.#count(entry, -1);
         taken.push(entry);
       }
     }
@@ -84,7 +93,7 @@ export class Backlog {
   putBack(kept: readonly Entry[], loose: readonly Entry[]): number {
     this.#kept = new Map([...kept.map(toPair), ...this.#kept]);
     this.#loose = new Map([...loose.map(toPair), ...this.#loose]);
-    for (const entry of [...kept, ...loose]) this.#countContent(entry, 1);
+    for (const entry of [...kept, ...loose]) this.#count(entry, 1);
     let dropped = 0;
     while (this.#dropOldest() > 0) dropped++;
     return dropped;
@@ -94,13 +103,14 @@ export class Backlog {
     if (this.#loose.size <= this.#looseMax) return 0;
     const [id, entry] = this.#loose.entries().next().value as [string, Entry];
     this.#loose.delete(id);
-    this.#countContent(entry, -1);
+    this.#count(entry, -1);
     return 1;
   }
 
-  #countContent({ change }: Entry, sign: 1 | -1): void {
-    if (change.kind === "intent" || change.content === null) return;
-    this.#contentCharacters += sign * (change.content.prompt.length + change.content.answer.length);
+  #count({ change }: Entry, sign: 1 | -1): void {
+    if (change.kind === "intent") this.#intents += sign;
+    else if (change.content)
+      this.#contentCharacters += sign * (change.content.prompt.length + change.content.answer.length);
   }
 }
 

@@ -18,13 +18,14 @@ export interface Delivery {
 }
 
 const batchMax = 500;
+const rowsPerStatement = 50;
 const retryMs = 1_000;
 /** Of a change that PostgreSQL refuses for itself: its reason may have been of the moment. */
 const triesWhileRunning = 3;
 const triesAtStart = 1;
 
 export function createDelivery(spool: Spool, store: Store, clock: Clock, onAlarm: OnAlarm): Delivery {
-  const toStatements = createToStatements(store);
+  const toStatements = createToStatements(store, rowsPerStatement);
   const failure = createFailureAlarm(clock, tellOfFailure, () =>
     onAlarm({ what: "delivered", text: "PostgreSQL takes records of calls again" }),
   );

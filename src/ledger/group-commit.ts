@@ -1,5 +1,6 @@
-// The ledger over whatever writes: one write in flight, and what comes meanwhile is the next one. No timer delays
-// anything; the more there is to do, the larger the batches.
+// The ledger over whatever writes: one write in flight, and what comes meanwhile is the next one; the more there is to
+// do, the larger the batches. No timer delays what a call waits for. The ends of calls, for which nobody waits, take the
+// next intent's way, or go by themselves a moment later: half as many writes where calls come one after the other.
 //
 //   begin ──▶ waiting ──▶ writing ──▶ written        a call that ends while its intent waits: one final record, no intent
 //   settle ─▶ waiting ──▶ writing ──▶ written
@@ -38,6 +39,8 @@ export interface LedgerOptions {
 }
 
 const batchMax = 500;
+/** How long the end of a call waits for others to go with. A sudden end of the process makes such calls `unknown`. */
+const lingerMs = 10;
 /** Ends of calls that wait beside those that are never dropped. */
 const looseMax = 10_000;
 const contentCharactersMax = 64 * 1024 * 1024;
@@ -59,6 +62,9 @@ export function createLedger(options: LedgerOptions): Ledger {
   let isClosing = false;
   let isClosed = false;
   let onIdle = () => {};
+  let cancelLinger: (() => void) | null = null;
+  /** Ends of calls have waited long enough for others. */
+  let isLate = false;
   let cancelRetry = () => {};
 
   function begin(record: CallRecord, estimate: CallRecord["charge"]): Promise<void> {
@@ -100,12 +106,28 @@ export function createLedger(options: LedgerOptions): Ledger {
       onIdle();
       return;
     }
+    if (mayLinger()) return;
     flying = backlog.take(batchMax);
     for (const { change, call } of flying) if (change.kind === "intent") call.intent = "writing";
     void write(flying).then(() => {
       flying = [];
       run();
     });
+  }
+
+  function mayLinger(): boolean {
+    if (backlog.intents > 0 || backlog.size >= batchMax || isFailing || isClosing || isLate) {
+      cancelLinger?.();
+      cancelLinger = null;
+      isLate = false;
+      return false;
+    }
+    cancelLinger ??= clock.after(lingerMs, () => {
+      cancelLinger = null;
+      isLate = true;
+      run();
+    });
+    return true;
   }
 
   /** Never rejects. */

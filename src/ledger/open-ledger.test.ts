@@ -1,4 +1,4 @@
 import { ledgerContract } from "../../test/contracts/ledger.contract.ts";
-import { openStore } from "../store/open-store.ts";
+import { onEveryStore } from "../../test/support/stores.ts";
 
-ledgerContract("SQLite", () => openStore({ kind: "sqlite", file: ":memory:" }, { mayMigrate: true }));
+onEveryStore("the books", ledgerContract);

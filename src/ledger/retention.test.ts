@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { arrive, serve } from "../../test/support/call-records.ts";
 import { createManualClock, type ManualClock } from "../../test/support/manual-clock.ts";
+import { until } from "../../test/support/until.ts";
 import { openStore } from "../store/open-store.ts";
 import type { Store } from "../store/store.ts";
 import { toFinal } from "./change.ts";
@@ -46,14 +47,6 @@ afterEach(async () => {
   await store.close();
 });
 
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!holds()) {
-    assert.ok(performance.now() < deadline);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
-
 async function countLeft(table: "calls" | "call_contents" | "usage_days"): Promise<number> {
   return (await store.db.selectFrom(table).selectAll().execute()).length;
 }
@@ -61,13 +54,13 @@ async function countLeft(table: "calls" | "call_contents" | "usage_days"): Promi
 describe("createRetention()", () => {
   it("keeps whole days as long as configured, prunes soon after the start and then each day", async () => {
     await clock.advance(60_000);
-    await until(() => runs.length === 1);
+    await until("it has pruned", () => runs.length === 1);
     // The day in which the time is over, the 21st, stays as a whole.
     assert.deepEqual(runs, [{ calls: 6, contents: 13 }]);
     assert.deepEqual([await countLeft("calls"), await countLeft("call_contents")], [10, 3]);
     assert.equal(await countLeft("usage_days"), 2);
     await clock.advance(dayMs);
-    await until(() => runs.length === 2);
+    await until("it has pruned", () => runs.length === 2);
     assert.deepEqual(runs[1], { calls: 4, contents: 3 });
     assert.deepEqual(failures, []);
   });
@@ -90,10 +83,10 @@ describe("createRetention()", () => {
     const { db } = store;
     await db.schema.alterTable("usage_days").renameTo("elsewhere").execute();
     await clock.advance(60_000);
-    await until(() => failures.length === 1);
+    await until("it has failed", () => failures.length === 1);
     await db.schema.alterTable("elsewhere").renameTo("usage_days").execute();
     await clock.advance(dayMs);
-    await until(() => runs.length === 1);
+    await until("it has pruned", () => runs.length === 1);
     assert.equal(runs[0]?.calls, 10);
   });
 });

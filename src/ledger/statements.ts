@@ -8,7 +8,6 @@
 import type { Statement, Store } from "../store/store.ts";
 import { type Change, contentColumns, finalColumns, intentColumns, type Value } from "./change.ts";
 
-/** In the order of the changes. */
 export type ToStatements = (changes: readonly Change[]) => readonly Statement[];
 
 /** What an intent has said for good. Not to be said again: the indexes of these columns stay as they are. */
@@ -26,19 +25,22 @@ const fixedColumns = new Set<string>([
   "bytes_in",
 ]);
 
-export function createToStatements({ db }: Pick<Store, "db">): ToStatements {
-  const intent = toTemplate(
+/**
+ * `rowsMax`: most rows of one statement. 1 is best where a statement costs nothing but its rows; beyond a network it
+ * costs a way there and back.
+ */
+export function createToStatements({ db }: Pick<Store, "db">, rowsMax = 1): ToStatements {
+  const toIntents = createTemplates(intentColumns.length, rowsMax, (rows) =>
     db
       .insertInto("calls")
-      .values(toPlaceholders(intentColumns) as never)
+      .values(toPlaceholders(intentColumns, rows) as never)
       .onConflict((conflict) => conflict.column("id").doNothing())
       .compile(),
-    intentColumns.length,
   );
-  const final = toTemplate(
+  const toFinals = createTemplates(finalColumns.length, rowsMax, (rows) =>
     db
       .insertInto("calls")
-      .values(toPlaceholders(finalColumns) as never)
+      .values(toPlaceholders(finalColumns, rows) as never)
       .onConflict((conflict) =>
         conflict
           .column("id")
@@ -53,37 +55,65 @@ export function createToStatements({ db }: Pick<Store, "db">): ToStatements {
           .where("calls.state", "in", ["open", "unknown"]),
       )
       .compile(),
-    finalColumns.length,
   );
-  const content = toTemplate(
+  const toContents = createTemplates(contentColumns.length, rowsMax, (rows) =>
     db
       .insertInto("call_contents")
-      .values(toPlaceholders(contentColumns) as never)
+      .values(toPlaceholders(contentColumns, rows) as never)
       .onConflict((conflict) => conflict.column("call_id").doNothing())
       .compile(),
-    contentColumns.length,
   );
 
   return (changes) => {
-    const statements: Statement[] = [];
-    for (const change of changes) {
-      statements.push((change.kind === "intent" ? intent : final)(change.values));
+    const intents: (readonly Value[])[] = [];
+    const finals: (readonly Value[])[] = [];
+    const contents: (readonly Value[])[] = [];
+    for (const change of rowsMax === 1 ? changes : mergeChanges(changes)) {
+      if (change.kind === "intent") intents.push(change.values);
+      else finals.push(change.values);
       if (change.kind === "intent" || !change.content) continue;
       const { prompt, answer, storedAt } = change.content;
-      statements.push(content([change.id, prompt, answer, storedAt]));
+      contents.push([change.id, prompt, answer, storedAt]);
     }
+    return [...toIntents(intents), ...toFinals(finals), ...toContents(contents)];
+  };
+}
+
+/** An end says all that its intent said; and one statement can't settle the same record twice. */
+function mergeChanges(changes: readonly Change[]): Iterable<Change> {
+  const merged = new Map<string, Change>();
+  for (const change of changes) if (merged.get(change.id)?.kind !== "final") merged.set(change.id, change);
+  return merged.values();
+}
+
+/** Statements of `rowsMax` rows as long as there are so many, then of one. */
+function createTemplates(
+  columnCount: number,
+  rowsMax: number,
+  compile: (rows: number) => Statement,
+): (rows: readonly (readonly Value[])[]) => Statement[] {
+  const one = toTemplate(compile(1), columnCount);
+  const many = rowsMax === 1 ? one : toTemplate(compile(rowsMax), columnCount * rowsMax);
+  return (rows) => {
+    const statements: Statement[] = [];
+    let done = 0;
+    if (rowsMax > 1) {
+      for (; done + rowsMax <= rows.length; done += rowsMax)
+        statements.push(many(rows.slice(done, done + rowsMax).flat()));
+    }
+    for (; done < rows.length; done++) statements.push(one(rows[done] as readonly Value[]));
     return statements;
   };
 }
 
 /** Parameters come in the order of the columns; what the condition adds behind them is always the same. */
-function toTemplate({ sql, parameters }: Statement, columnCount: number): (values: readonly Value[]) => Statement {
-  const rest = parameters.slice(columnCount);
+function toTemplate({ sql, parameters }: Statement, valueCount: number): (values: readonly Value[]) => Statement {
+  const rest = parameters.slice(valueCount);
   return rest.length === 0
     ? (values) => ({ sql, parameters: values })
     : (values) => ({ sql, parameters: [...values, ...rest] });
 }
 
-function toPlaceholders(columns: readonly string[]): Record<string, number> {
-  return Object.fromEntries(columns.map((column) => [column, 0]));
+function toPlaceholders(columns: readonly string[], rows: number): Record<string, number>[] {
+  return Array.from({ length: rows }, () => Object.fromEntries(columns.map((column) => [column, 0])));
 }

@@ -1,56 +1,148 @@
-// Sessions that were logged out, in memory and in the store, so that a restart forgets none. Each is kept until its
-// tokens would have died by themselves.
+// Sessions that were logged out: in memory, where it counts at once, and in the store, so that a restart forgets none
+// and other processes hear of it. Each is kept until its tokens would have died by themselves.
 
 import type { Clock } from "../base/clock.ts";
-import type { Store } from "../store/store.ts";
+import type { Db, Store } from "../store/store.ts";
+import { createRevision, revisionNames } from "./revisions.ts";
 
 export interface RevokedSessions {
   has(sessionId: string): boolean;
-  /** In effect at once; durable when it resolves. */
+  /**
+   * In effect at once; durable when it resolves, unless the store is away or slow: then it is written as soon as it can.
+   * `until`: Unix milliseconds.
+   */
   add(sessionId: string, until: number): Promise<void>;
-  /** Takes what other processes have added. */
+  /** Takes in what other processes have added. Rejects with what the store throws. */
   load(): Promise<void>;
+  /** Writes what waits, if it can. */
+  close(): Promise<void>;
 }
 
-const sessionsMax = 100_000;
+export interface RevokedSessionsOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  onStoreFailure(error: unknown): void;
+  /** In memory. Beyond, those are dropped that would end first. */
+  readonly sessionsMax?: number;
+}
 
-export async function createRevokedSessions({ db }: Store, clock: Clock): Promise<RevokedSessions> {
+const sessionsMaxDefault = 100_000;
+const pruneMs = 60_000;
+const retryMs = 1_000;
+const batchMax = 500;
+/** Who logs out does not wait longer for the store. */
+const waitMsMax = 2_000;
+
+/** Empty until it is loaded. */
+export function createRevokedSessions(options: RevokedSessionsOptions): RevokedSessions {
+  const { store, clock, onStoreFailure, sessionsMax = sessionsMaxDefault } = options;
+  const { db } = store;
   /** Session id -> Unix milliseconds. */
   const sessions = new Map<string, number>();
+  const unwritten = new Map<string, number>();
+  let running: Promise<void> = Promise.resolve();
+  let cancelPrune: (() => void) | null = null;
+  let cancelRetry: (() => void) | null = null;
+  let isClosed = false;
 
-  async function load(): Promise<void> {
-    const now = clock.wallNow();
-    await db.deleteFrom("revoked_sessions").where("until", "<=", now).execute();
-    const rows = await db.selectFrom("revoked_sessions").selectAll().orderBy("until").limit(sessionsMax).execute();
-    for (const { session_id: sessionId, until } of rows) sessions.set(sessionId, until);
-    dropDead();
+  function remember(sessionId: string, until: number): void {
+    sessions.set(sessionId, until);
+    if (sessions.size > sessionsMax) forget(findFirst(sessions));
+    if (!isClosed) cancelPrune ??= clock.after(pruneMs, prune);
   }
 
-  function dropDead(): void {
-    const now = clock.wallNow();
-    for (const [sessionId, until] of sessions) if (until <= now) sessions.delete(sessionId);
-    // Those that end first are the least loss; the store has them all.
-    const excess = sessions.size - sessionsMax;
-    if (excess <= 0) return;
-    const byEnd = [...sessions].sort(([, a], [, b]) => a - b);
-    for (const [sessionId] of byEnd.slice(0, excess + sessionsMax / 10)) sessions.delete(sessionId);
+  function forget(sessionId: string): void {
+    sessions.delete(sessionId);
+    unwritten.delete(sessionId);
   }
 
-  await load();
+  function prune(): void {
+    cancelPrune = null;
+    const now = clock.wallNow();
+    for (const [sessionId, until] of sessions) if (until <= now) forget(sessionId);
+    if (sessions.size > 0) cancelPrune = clock.after(pruneMs, prune);
+    running = running.then(() => deleteDead(db, now)).catch(onStoreFailure);
+  }
+
+  /** One batch after the other; whoever comes meanwhile goes with the next. */
+  function writeAll(): Promise<void> {
+    running = running.then(async () => {
+      try {
+        while (unwritten.size > 0) {
+          const batch = [...unwritten].slice(0, batchMax);
+          await store.writeBatch([
+            ...batch.map(([sessionId, until]) => compileInsert(db, sessionId, until)),
+            compileRevision(db, createRevision(clock.wallNow())),
+          ]);
+          for (const [sessionId] of batch) unwritten.delete(sessionId);
+        }
+      } catch (error) {
+        onStoreFailure(error);
+        if (!isClosed) cancelRetry ??= clock.after(retryMs, retry);
+      }
+    });
+    return running;
+  }
+
+  function retry(): void {
+    cancelRetry = null;
+    void writeAll();
+  }
+
   return {
     has(sessionId) {
       const until = sessions.get(sessionId);
       return until !== undefined && until > clock.wallNow();
     },
-    async add(sessionId, until) {
-      sessions.set(sessionId, until);
-      if (sessions.size > sessionsMax) dropDead();
-      await db
-        .insertInto("revoked_sessions")
-        .values({ session_id: sessionId, until: Math.ceil(until) })
-        .onConflict((conflict) => conflict.column("session_id").doNothing())
-        .execute();
+    add(sessionId, until) {
+      unwritten.set(sessionId, until);
+      remember(sessionId, until);
+      const { promise: isLate, resolve } = Promise.withResolvers<void>();
+      const cancel = clock.after(waitMsMax, resolve);
+      return Promise.race([writeAll().then(cancel), isLate]);
     },
-    load,
+    async load() {
+      const rows = await db
+        .selectFrom("revoked_sessions")
+        .selectAll()
+        .where("until", ">", Math.floor(clock.wallNow()))
+        .orderBy("until", "desc")
+        .limit(sessionsMax)
+        .execute();
+      for (const { session_id: sessionId, until } of rows) remember(sessionId, until);
+    },
+    async close() {
+      isClosed = true;
+      cancelPrune?.();
+      cancelRetry?.();
+      await writeAll();
+    },
   };
+}
+
+function findFirst(sessions: ReadonlyMap<string, number>): string {
+  let first = "";
+  let firstUntil = Number.POSITIVE_INFINITY;
+  for (const [sessionId, until] of sessions) {
+    if (until >= firstUntil) continue;
+    first = sessionId;
+    firstUntil = until;
+  }
+  return first;
+}
+
+async function deleteDead(db: Db, now: number): Promise<void> {
+  await db.deleteFrom("revoked_sessions").where("until", "<=", Math.floor(now)).execute();
+}
+
+function compileInsert(db: Db, sessionId: string, until: number) {
+  return db
+    .insertInto("revoked_sessions")
+    .values({ session_id: sessionId, until: Math.ceil(until) })
+    .onConflict((conflict) => conflict.column("session_id").doNothing())
+    .compile();
+}
+
+function compileRevision(db: Db, value: string) {
+  return db.updateTable("meta").set({ value }).where("name", "=", revisionNames.sessions).compile();
 }

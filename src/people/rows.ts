@@ -4,7 +4,8 @@ import type { Limits } from "../base/limits.ts";
 import type { TrafficClass } from "../base/principal.ts";
 import type { ApiKeyTable, AuditTable, GroupTable, UserTable } from "../store/schema.ts";
 import type { Insertable, Selectable } from "../store/sql.ts";
-import type { Actor, AuditEntry, KeyView, UserView } from "./people.ts";
+import type { AuditNote } from "./audit-notes.ts";
+import type { Actor, AuditEntry, GroupView, KeyView, UserView } from "./people.ts";
 
 /** A user as it is kept in memory: what others may see, and what only a login needs. */
 export interface StoredUser {
@@ -13,15 +14,7 @@ export interface StoredUser {
   readonly tokensValidFrom: number;
 }
 
-export interface StoredGroup {
-  readonly name: string;
-  readonly weight: number | null;
-  readonly class: TrafficClass | null;
-  readonly limits: Limits;
-  readonly memberLimits: Limits;
-  readonly createdAt: number;
-  readonly updatedAt: number;
-}
+export type StoredGroup = Omit<GroupView, "memberCount">;
 
 export interface StoredKey {
   readonly view: KeyView;
@@ -130,14 +123,6 @@ export function toKeyRow({ view, hash }: StoredKey): Insertable<ApiKeyTable> {
     created_at: view.createdAt,
     last_used_at: view.lastUsedAt,
   };
-}
-
-export interface AuditNote {
-  readonly action: string;
-  readonly target: string;
-  /** Plain objects without secrets, or null. */
-  readonly before: object | null;
-  readonly after: object | null;
 }
 
 export function toAuditRow(note: AuditNote, actor: Actor, at: number): Insertable<AuditTable> {

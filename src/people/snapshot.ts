@@ -1,72 +1,127 @@
 // Everybody who is known, in memory: what each call is checked against. Derived things (who a user or a key is to the
-// later stages) are made once and kept until something changes.
+// later stages, how many members a group has) are made once and kept until something changes.
 
 import type { QuotaScope } from "../base/charge.ts";
 import type { Limits } from "../base/limits.ts";
 import { type Caller, type TrafficClass, trafficClasses } from "../base/principal.ts";
 import type { User } from "../identity/directory.ts";
-import type { GroupView, UserView } from "./people.ts";
+import { OrderedMap } from "./ordered-map.ts";
+import type { GroupView, KeyView, UserView } from "./people.ts";
 import type { StoredGroup, StoredKey, StoredUser } from "./rows.ts";
 import type { StaticUsers } from "./static-users.ts";
 
+/** What counts for a user: its own, else its group's, else what is normal. */
+export interface EffectiveRights {
+  readonly weight: number;
+  readonly class: TrafficClass;
+  readonly limits: Limits;
+}
+
 export class Snapshot {
-  readonly users = new Map<string, StoredUser>();
-  readonly groups = new Map<string, StoredGroup>();
-  /** By id, in order of creation. */
-  readonly keys = new Map<string, StoredKey>();
-  readonly #keysByHash = new Map<string, StoredKey>();
+  readonly #users = new Map<string, StoredUser>();
   #staticUsers: StaticUsers = new Map();
+  /** Of both. The configuration's users hide those of the store that have their names. */
+  readonly #views = new OrderedMap<UserView>();
+  readonly #groups = new OrderedMap<StoredGroup>();
+  readonly #keys = new OrderedMap<StoredKey>();
+  readonly #keysByHash = new Map<string, StoredKey>();
+  /** Few each, in the order of their ids. */
+  readonly #keysByOwner = new Map<string, readonly StoredKey[]>();
+
   #knownUsers = new Map<string, User>();
   #keyCallers = new Map<string, Caller>();
+  #memberCounts: ReadonlyMap<string, number> | null = null;
+
+  /** Of the store, hidden ones included. */
+  get userCount(): number {
+    return this.#users.size;
+  }
+
+  get groupCount(): number {
+    return this.#groups.size;
+  }
+
+  get keyCount(): number {
+    return this.#keys.size;
+  }
 
   get staticUsers(): StaticUsers {
     return this.#staticUsers;
   }
 
+  load(users: readonly StoredUser[], groups: readonly StoredGroup[], keys: readonly StoredKey[]): void {
+    this.#users.clear();
+    for (const user of users) this.#users.set(user.view.name, user);
+    this.#fillViews();
+    this.#groups.fill(groups.map((group) => [group.name, group]));
+    this.#keys.fill(keys.map((key) => [key.view.id, key]));
+    this.#keysByHash.clear();
+    this.#keysByOwner.clear();
+    for (const key of this.#keys.values()) this.#keysByHash.set(key.hash, key);
+    for (const [owner, own] of Map.groupBy(this.#keys.values(), ({ view }) => view.owner)) {
+      this.#keysByOwner.set(owner, own);
+    }
+    this.#forgetDerived();
+  }
+
   setStatic(users: StaticUsers): void {
     this.#staticUsers = users;
-    this.forgetDerived();
+    this.#fillViews();
+    this.#forgetDerived();
   }
 
-  load(users: readonly StoredUser[], groups: readonly StoredGroup[], keys: readonly StoredKey[]): void {
-    this.users.clear();
-    this.groups.clear();
-    this.keys.clear();
-    this.#keysByHash.clear();
-    for (const user of users) this.users.set(user.view.name, user);
-    for (const group of groups) this.groups.set(group.name, group);
-    for (const key of keys) this.setKey(key);
-    this.forgetDerived();
+  #fillViews(): void {
+    const all = [...this.#users.values(), ...this.#staticUsers.values()];
+    this.#views.fill(all.map(({ view }) => [view.name, view]));
   }
 
-  setKey(key: StoredKey): void {
-    this.keys.set(key.view.id, key);
-    this.#keysByHash.set(key.hash, key);
-    this.forgetDerived();
-  }
-
-  removeKey(id: string): void {
-    const key = this.keys.get(id);
-    if (!key) return;
-    this.keys.delete(id);
-    this.#keysByHash.delete(key.hash);
-    this.forgetDerived();
-  }
-
-  /** After every change of a user or a group. */
-  forgetDerived(): void {
+  #forgetDerived(): void {
     this.#knownUsers = new Map();
     this.#keyCallers = new Map();
+    this.#memberCounts = null;
   }
 
-  /** The configuration's users hide those of the store that have their names. */
+  // Users
+
+  listUsers(): readonly UserView[] {
+    return this.#views.values();
+  }
+
   findView(name: string): UserView | undefined {
-    return (this.#staticUsers.get(name) ?? this.users.get(name))?.view;
+    return this.#views.get(name);
+  }
+
+  findStored(name: string): StoredUser | undefined {
+    return this.#users.get(name);
+  }
+
+  setUser(user: StoredUser): void {
+    const { name } = user.view;
+    this.#users.set(name, user);
+    this.#views.set(name, this.#staticUsers.get(name)?.view ?? user.view);
+    this.#forgetDerived();
+  }
+
+  removeUser(name: string): void {
+    this.#users.delete(name);
+    const hiding = this.#staticUsers.get(name);
+    if (hiding) this.#views.set(name, hiding.view);
+    else this.#views.delete(name);
+    this.#forgetDerived();
+  }
+
+  effectiveOf(view: UserView): EffectiveRights {
+    const group = view.group === null ? undefined : this.#groups.get(view.group);
+    return {
+      weight: view.weight ?? group?.weight ?? 1,
+      class: view.class ?? group?.class ?? "default",
+      limits: { ...group?.memberLimits, ...view.limits },
+    };
   }
 
   /** Undefined for whoever may not come in now. */
   findUser(name: string, wallNowMs: number): User | undefined {
-    const view = this.findView(name);
+    const view = this.#views.get(name);
     if (!view?.isEnabled || (view.expiresAt !== null && view.expiresAt <= wallNowMs)) return undefined;
     const known = this.#knownUsers.get(name);
     if (known) return known;
@@ -75,67 +130,124 @@ export class Snapshot {
     return user;
   }
 
-  findKeyByHash(hash: string, wallNowMs: number): { readonly key: StoredKey; readonly caller: Caller } | undefined {
-    const key = this.#keysByHash.get(hash);
-    if (!key || key.view.revokedAt !== null) return undefined;
-    if (key.view.expiresAt !== null && key.view.expiresAt <= wallNowMs) return undefined;
-    const owner = this.findUser(key.view.owner, wallNowMs);
-    if (!owner) return undefined;
-    const known = this.#keyCallers.get(hash);
-    if (known) return { key, caller: known };
-    const caller = toKeyCaller(key, owner);
-    this.#keyCallers.set(hash, caller);
-    return { key, caller };
-  }
-
-  toGroupView(group: StoredGroup): GroupView {
-    let memberCount = 0;
-    for (const { view } of [...this.users.values(), ...this.#staticUsers.values()]) {
-      if (view.group === group.name) memberCount++;
-    }
-    return { ...group, memberCount };
-  }
-
-  /** What counts for a user: its own, else its group's, else what is normal. */
-  effectiveOf(view: UserView): { weight: number; class: TrafficClass; limits: Limits } {
-    const group = view.group === null ? undefined : this.groups.get(view.group);
-    return {
-      weight: view.weight ?? group?.weight ?? 1,
-      class: view.class ?? group?.class ?? "default",
-      limits: { ...group?.memberLimits, ...view.limits },
-    };
-  }
-
   #toUser(view: UserView): User {
     const { weight, class: trafficClass, limits } = this.effectiveOf(view);
-    const group = view.group === null ? undefined : this.groups.get(view.group);
+    const group = view.group === null ? undefined : this.#groups.get(view.group);
     const caller = {
       userId: view.name,
       role: view.role,
       weight,
       class: trafficClass,
       groupId: group?.name ?? null,
-      scopes: [
-        ...toScope("user", view.name, limits),
-        ...(group ? toScope("group", group.name, group.limits) : []),
-      ],
+      scopes: [...toScope("user", view.name, limits), ...(group ? toScope("group", group.name, group.limits) : [])],
     };
     const own = this.#staticUsers.get(view.name);
     if (own) return { caller, secret: own.secret, tokensValidFrom: own.tokensValidFrom };
-    const { passwordHash, tokensValidFrom } = this.users.get(view.name) as StoredUser;
+    const { passwordHash, tokensValidFrom } = this.#users.get(view.name) as StoredUser;
     return { caller, secret: passwordHash === null ? null : { hash: passwordHash }, tokensValidFrom };
+  }
+
+  // Groups
+
+  listGroups(): readonly GroupView[] {
+    return this.#groups.values().map((group) => this.#toGroupView(group));
+  }
+
+  findGroup(name: string): GroupView | undefined {
+    const group = this.#groups.get(name);
+    return group && this.#toGroupView(group);
+  }
+
+  setGroup(group: StoredGroup): GroupView {
+    this.#groups.set(group.name, group);
+    this.#forgetDerived();
+    return this.#toGroupView(group);
+  }
+
+  removeGroup(name: string): void {
+    this.#groups.delete(name);
+    this.#forgetDerived();
+  }
+
+  /** Disabled users, and users of the store that the configuration hides, count as well: they refer to it. */
+  countMembers(name: string): number {
+    this.#memberCounts ??= countBy([...this.#users.values(), ...this.#staticUsers.values()], ({ view }) => view.group);
+    return this.#memberCounts.get(name) ?? 0;
+  }
+
+  #toGroupView(group: StoredGroup): GroupView {
+    return { ...group, memberCount: this.countMembers(group.name) };
+  }
+
+  // Keys
+
+  /** By id, which is the order of creation. `owner` null: everybody's. */
+  listKeys(owner: string | null): readonly StoredKey[] {
+    return owner === null ? this.#keys.values() : (this.#keysByOwner.get(owner) ?? []);
+  }
+
+  findKey(id: string): StoredKey | undefined {
+    return this.#keys.get(id);
+  }
+
+  setKey(key: StoredKey): void {
+    const { id, owner } = key.view;
+    this.#keys.set(id, key);
+    this.#keysByHash.set(key.hash, key);
+    this.#keysByOwner.set(owner, [...this.#othersOf(key), key].sort(byId));
+    this.#keyCallers.delete(key.hash);
+  }
+
+  removeKey(id: string): void {
+    const key = this.#keys.get(id);
+    if (!key) return;
+    this.#keys.delete(id);
+    this.#keysByHash.delete(key.hash);
+    this.#keyCallers.delete(key.hash);
+    const others = this.#othersOf(key);
+    if (others.length > 0) this.#keysByOwner.set(key.view.owner, others);
+    else this.#keysByOwner.delete(key.view.owner);
+  }
+
+  #othersOf({ view }: StoredKey): readonly StoredKey[] {
+    return this.listKeys(view.owner).filter((other) => other.view.id !== view.id);
+  }
+
+  /** Undefined for a key that is not good (any more), or whose owner may not come in. */
+  findKeyCaller(hash: string, wallNowMs: number): Caller | undefined {
+    const key = this.#keysByHash.get(hash);
+    if (!key || !isLive(key.view, wallNowMs)) return undefined;
+    // Asked each time, since its time may be up by now.
+    const owner = this.findUser(key.view.owner, wallNowMs);
+    if (!owner) return undefined;
+    const known = this.#keyCallers.get(hash);
+    if (known) return known;
+    const caller = toKeyCaller(key.view, owner);
+    this.#keyCallers.set(hash, caller);
+    return caller;
   }
 }
 
-function toKeyCaller({ view }: StoredKey, { caller }: User): Caller {
+export function isLive({ revokedAt, expiresAt }: KeyView, wallNowMs: number): boolean {
+  return revokedAt === null && (expiresAt === null || expiresAt > wallNowMs);
+}
+
+/** A key may step back behind its owner, never before. */
+export function lowerClass(owner: TrafficClass, own: TrafficClass | null): TrafficClass {
+  return own !== null && trafficClasses.indexOf(own) > trafficClasses.indexOf(owner) ? own : owner;
+}
+
+function toKeyCaller(key: KeyView, { caller }: User): Caller {
   return {
     ...caller,
-    class: lowerClass(caller.class, view.class),
-    flowId: view.id,
-    keyId: view.id,
-    models: view.models,
-    scopes: [...caller.scopes, ...toScope("key", view.id, view.limits)],
-    keepsContent: view.keepsContent,
+    // A key for calls is worth no more than that, in whoever's hands it is.
+    role: key.scope === "admin" ? caller.role : "user",
+    class: lowerClass(caller.class, key.class),
+    flowId: key.id,
+    keyId: key.id,
+    models: key.models,
+    scopes: [...caller.scopes, ...toScope("key", key.id, key.limits)],
+    keepsContent: key.keepsContent,
   };
 }
 
@@ -143,7 +255,15 @@ function toScope(kind: QuotaScope["kind"], id: string, limits: Limits): QuotaSco
   return Object.keys(limits).length === 0 ? [] : [{ kind, id, limits }];
 }
 
-/** A key may step back behind its owner, never before. */
-export function lowerClass(owner: TrafficClass, own: TrafficClass | null): TrafficClass {
-  return own !== null && trafficClasses.indexOf(own) > trafficClasses.indexOf(owner) ? own : owner;
+function byId(a: StoredKey, b: StoredKey): number {
+  return a.view.id < b.view.id ? -1 : 1;
+}
+
+function countBy<Item>(items: readonly Item[], keyOf: (item: Item) => string | null): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) {
+    const key = keyOf(item);
+    if (key !== null) counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
 }

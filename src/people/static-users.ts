@@ -26,23 +26,27 @@ export interface StaticUser {
 // A Map, not an object: a user may well be called "__proto__".
 export type StaticUsers = ReadonlyMap<string, StaticUser>;
 
-/** `before`: those until now; who has another password since then has to log in again. */
-export function toStaticUsers(accounts: readonly Account[], before: StaticUsers, wallNowMs: number): StaticUsers {
-  const users = new Map<string, StaticUser>();
-  for (const account of accounts) {
-    const known = before.get(account.username);
-    const secret = toSecret(account);
-    const isNewSecret = known === undefined || secretText(known.secret) !== secretText(secret);
-    const isFirst = before.size === 0;
-    // Tokens are dated up to a second ahead; from the second after that on, they are of the new password.
-    const changedFrom = isFirst ? 0 : Math.ceil(wallNowMs / 1_000) + 1;
-    users.set(account.username, {
-      view: toView(account),
-      secret,
-      tokensValidFrom: isNewSecret ? changedFrom : known.tokensValidFrom,
-    });
-  }
-  return users;
+/**
+ * `before`: those until now, null at the start, when sessions of the time before go on. Who has another password since
+ * then, or administers no more, has to log in again.
+ */
+export function toStaticUsers(
+  accounts: readonly Account[],
+  before: StaticUsers | null,
+  wallNowMs: number,
+): StaticUsers {
+  // Tokens are dated up to a second ahead; from the second after that on, they are of the new state.
+  const changedFrom = before === null ? 0 : Math.ceil(wallNowMs / 1_000) + 1;
+  return new Map(
+    accounts.map((account): [string, StaticUser] => {
+      const known = before?.get(account.username);
+      const secret = toSecret(account);
+      const isSame = known !== undefined && secretText(known.secret) === secretText(secret);
+      const isLower = known?.view.role === "admin" && account.role !== "admin";
+      const tokensValidFrom = isSame && !isLower ? known.tokensValidFrom : changedFrom;
+      return [account.username, { view: toView(account), secret, tokensValidFrom }];
+    }),
+  );
 }
 
 function toView({ username, role, weight, class: trafficClass, group }: Account): UserView {

@@ -18,6 +18,8 @@ import { createCallLog } from "../../src/ledger/stored-call-log.ts";
 import type { Store } from "../../src/store/store.ts";
 import { arrive, charge, estimate, isIdle, serve } from "../support/call-records.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
+import type { FreshStore } from "../support/stores.ts";
+import { until } from "../support/until.ts";
 
 const hourMs = 3_600_000;
 const timeZone = "Europe/Berlin";
@@ -25,8 +27,8 @@ const timeZone = "Europe/Berlin";
 const longDay = "2026-10-25";
 const everything: Pick<UsageQuery, "from" | "to"> = { from: null, to: null };
 
-/** `open` makes an empty, migrated store. */
-export function ledgerContract(name: string, open: () => Promise<Store>): void {
+/** `makeFresh` makes a place with nothing in it, for one test. */
+export function ledgerContract(makeFresh: () => Promise<FreshStore>): void {
   let store: Store;
   let folder: string;
   let clock: ManualClock;
@@ -34,7 +36,7 @@ export function ledgerContract(name: string, open: () => Promise<Store>): void {
   let alarms: LedgerAlarm[];
 
   beforeEach(async () => {
-    store = await open();
+    store = await (await makeFresh()).open();
     folder = mkdtempSync(join(tmpdir(), "glm-proxy-ledger-"));
     clock = createManualClock(0, Date.parse("2026-10-20T12:00:00Z"));
     opened = [];
@@ -42,7 +44,6 @@ export function ledgerContract(name: string, open: () => Promise<Store>): void {
   });
   afterEach(async () => {
     for (const { ledger } of opened) await ledger.close(1_000);
-    await store.close();
     rmSync(folder, { recursive: true });
   });
 
@@ -70,11 +71,7 @@ export function ledgerContract(name: string, open: () => Promise<Store>): void {
   /** Everything is in the database, not in the spool alone. */
   async function arrived({ ledger }: OpenedLedger): Promise<void> {
     await isIdle(ledger);
-    const deadline = performance.now() + 5_000;
-    while (ledger.gauges().spooled > 0) {
-      assert.ok(performance.now() < deadline, `still in the spool: ${ledger.gauges().spooled}`);
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+    await until("the spool is empty", () => ledger.gauges().spooled === 0);
   }
 
   async function record(one: OpenedLedger, more: Partial<CallRecord> = {}, end: Partial<CallRecord> = {}) {
@@ -86,7 +83,7 @@ export function ledgerContract(name: string, open: () => Promise<Store>): void {
     return call;
   }
 
-  describe(`the ledger on ${name}`, () => {
+  describe("the ledger", () => {
     it("notes a call before it is sent, and its end", async () => {
       const one = await start();
       const call = arrive(clock, { groupId: "lab", keyId: "key-1" });
@@ -189,7 +186,7 @@ export function ledgerContract(name: string, open: () => Promise<Store>): void {
     });
   });
 
-  describe(`the call log on ${name}`, () => {
+  describe("the call log", () => {
     it("lists calls from the newest on, page by page", async () => {
       const one = await start();
       const calls: CallRecord[] = [];
@@ -241,7 +238,7 @@ export function ledgerContract(name: string, open: () => Promise<Store>): void {
     });
   });
 
-  describe(`sums on ${name}`, () => {
+  describe("sums", () => {
     /** A call each hour, from a day before the long day to a day after it. */
     async function fill(one: OpenedLedger): Promise<number> {
       await clock.advance(Date.parse("2026-10-23T22:00:00Z") - clock.wallNow());

@@ -3,6 +3,7 @@
 import { composeAnswer } from "../../src/simulator/chat-answer.ts";
 import { parseChatRequest } from "../../src/simulator/chat-request.ts";
 import type { Arrival } from "../../src/simulator/observations.ts";
+import type { Standing } from "./gateway-process.ts";
 import type { LoadCall } from "./load.ts";
 
 export interface StoredCall {
@@ -10,6 +11,8 @@ export interface StoredCall {
   readonly request_id: string;
   readonly state: string;
   readonly user_name: string;
+  readonly group_name: string | null;
+  readonly key_id: string | null;
   readonly requests: number;
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
@@ -113,4 +116,24 @@ function reckon(body: Buffer, seed: number): [number, number] {
   if ("code" in request) throw new Error(`the simulator objects: ${request.code}`);
   const { usage } = composeAnswer(request, seed, "", 0);
   return [usage.prompt_tokens, usage.completion_tokens];
+}
+
+const scopeColumns = { user: "user_name", group: "group_name", key: "key_id" } as const;
+
+/** What quotas have counted, against the records one by one. */
+export function compareStandings(standings: readonly Standing[], records: readonly StoredCall[]): string[] {
+  const problems: string[] = [];
+  if (standings.length === 0) problems.push("no quota has counted anything");
+  for (const { scope, id, name, used } of standings) {
+    let sum = 0;
+    for (const record of records) {
+      if (record[scopeColumns[scope]] !== id) continue;
+      if (name === "requests/total") sum += record.requests;
+      else if (name === "tokens/total") sum += record.prompt_tokens + record.completion_tokens;
+      else sum += record.cost_micros / 1_000_000;
+    }
+    if (Math.abs(sum - used) > 1e-6)
+      problems.push(`${scope} ${id}: ${name} begins with ${used}, the records have ${sum}`);
+  }
+  return problems.slice(0, problemsMax);
 }

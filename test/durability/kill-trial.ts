@@ -1,16 +1,25 @@
 // One trial: the real gateway as a process, load on it, the end of the process at a moment that chance chooses, a new
-// start, and a look into the books. In some trials the new start is killed as well.
+// start, and a look into the books. In some trials the disk stalls shortly before, and in some the new start is killed
+// as well.
 
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { sumChargesSince } from "../../src/ledger/charge-sums.ts";
 import { createRandom, type Random } from "../../src/simulator/random.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
-import { openStore } from "../../src/store/open-store.ts";
-import { send, until } from "../support/gateway.ts";
-import { createWorkspace, run, type Served, serve, type Workspace } from "../support/process.ts";
-import { type Balance, balance, type StoredCall } from "./balance.ts";
-import { type Person, startLoad } from "./load.ts";
+import { until } from "../support/gateway.ts";
+import { createWorkspace, type Served, type Workspace } from "../support/process.ts";
+import { type Balance, balance, compareStandings, type StoredCall } from "./balance.ts";
+import {
+  admitPeople,
+  killWhileStarting,
+  readStandings,
+  simulatorSeed,
+  sleep,
+  startProcess,
+  upstreamKey,
+  writeConfig,
+} from "./gateway-process.ts";
+import { type Load, type Person, startLoad } from "./load.ts";
 
 export interface Trial extends Balance {
   readonly seed: number;
@@ -18,109 +27,86 @@ export interface Trial extends Balance {
   readonly killedAfterMs: number;
   readonly restartMs: number;
   readonly wasKilledTwice: boolean;
+  /** How long the database took no write when the process was killed; 0: it took them all the time. */
+  readonly stalledMs: number;
 }
 
-const upstreamKey = "simulated.0123456789abcdef";
 const clients = 24;
-const people = ["ada", "bob", "eve"];
-const simulatorSeed = 1;
+const concurrencyMax = 16;
 
-const config = (baseUrl: string) => `
-[server]
-host = "127.0.0.1"
-[auth]
-jwt_secret = "a-secret-for-the-kill-trials-of-more-than-32-bytes"
-token_ttl_seconds = 3600
-${people.map((name) => `[[auth.users]]\nusername = "${name}"\npassword = "pass-of-${name}"\n`).join("")}
-[glm]
-base_url = "${baseUrl}"
-[rate_limit]
-requests_per_second = 1000
-max_concurrency = 16
-queue_capacity = 100
-[prices.models."glm-*"]
-input = 2
-output = 8
-[log]
-level = "info"
-`;
-
-export async function tryOnce(seed: number): Promise<Trial> {
-  const random = createRandom(seed);
+export async function tryKill(seed: number): Promise<Trial> {
   const workspace = createWorkspace();
   const simulator = await startSimulator({ apiKeys: [upstreamKey], seed: simulatorSeed });
   try {
-    workspace.write("config.toml", config(simulator.baseUrl));
-    return await liveThrough(seed, random, workspace, simulator);
+    writeConfig(workspace, { baseUrl: simulator.baseUrl, concurrencyMax });
+    return await liveThrough(seed, workspace, simulator);
   } finally {
     await simulator.close();
     workspace.remove();
   }
 }
 
-async function liveThrough(seed: number, random: Random, workspace: Workspace, simulator: Simulator): Promise<Trial> {
-  const env = { GLM_FLASH_API_KEY: upstreamKey, XDG_DATA_HOME: workspace.path("data") };
-  const args = ["--config", workspace.path("config.toml")];
-  const first = await serve(args, workspace, env);
-  let load: ReturnType<typeof startLoad> | undefined;
-  const killedAfterMs = 150 + random.below(1_350);
-  try {
-    const persons = await logIn(first);
-    load = startLoad({ url: first.url, people: persons, random, prefix: `trial-${seed}`, clients });
-    await new Promise((resolve) => setTimeout(resolve, killedAfterMs));
-  } finally {
-    first.child.kill("SIGKILL");
-    await first.exit;
-    await load?.stop();
-  }
+async function liveThrough(seed: number, workspace: Workspace, simulator: Simulator): Promise<Trial> {
+  const random = createRandom(seed);
+  const file = join(workspace.path("data"), "glm-proxy", "glm-proxy.sqlite");
+  const plan = {
+    killedAfterMs: 150 + random.below(1_350),
+    stalledMs: random.next() < 0.3 ? 20 + random.below(130) : 0,
+    wasKilledTwice: random.next() < 0.25,
+  };
+  const { load, persons } = await killUnderLoad(await startProcess(workspace), file, `trial-${seed}`, plan, random);
   await until("the upstream is idle", () => simulator.report().inFlight === 0);
 
-  const wasKilledTwice = random.next() < 0.25;
-  if (wasKilledTwice) await killWhileStarting(args, workspace, env, random.below(400));
+  if (plan.wasKilledTwice) await killWhileStarting(workspace, random.below(400));
   const restartedAt = performance.now();
-  const second = await serve(args, workspace, env);
-  const restartMs = performance.now() - restartedAt;
-  const exitCode = await second.stop();
+  const restarted = await startProcess(workspace);
+  const restartMs = Math.round(performance.now() - restartedAt);
+  const standings = await readStandings(restarted.url, persons);
+  const exitCode = await restarted.stop();
 
-  const file = join(workspace.path("data"), "glm-proxy", "glm-proxy.sqlite");
   const { records, problems } = readBooks(file);
-  if (exitCode !== 0) problems.push(`the new process ended with ${exitCode}: ${second.stderr()}`);
-  problems.push(...(await compareCounters(file, records)));
-  const { arrivals } = simulator.report();
-  const balanced = balance(records, load.calls, arrivals, simulatorSeed);
+  if (exitCode !== 0) problems.push(`the new process ended with ${exitCode}: ${restarted.stderr()}`);
+  problems.push(...compareStandings(standings, records));
+  const balanced = balance(records, load.calls, simulator.report().arrivals, simulatorSeed);
   return {
     ...balanced,
+    ...plan,
     problems: [...problems, ...balanced.problems],
     seed,
     calls: load.calls.length,
-    killedAfterMs,
-    restartMs: Math.round(restartMs),
-    wasKilledTwice,
+    restartMs,
   };
 }
 
-async function logIn({ url }: Served): Promise<Person[]> {
-  return Promise.all(
-    people.map(async (name) => {
-      const { status, json } = await send(`${url}/auth/login`, {
-        body: { username: name, password: `pass-of-${name}` },
-      });
-      if (status !== 200) throw new Error(`${name} could not log in: ${status}`);
-      return { name, token: (json as { token: string }).token };
-    }),
-  );
+async function killUnderLoad(
+  served: Served,
+  file: string,
+  prefix: string,
+  { killedAfterMs, stalledMs }: Pick<Trial, "killedAfterMs" | "stalledMs">,
+  random: Random,
+): Promise<{ load: Load; persons: readonly Person[] }> {
+  let load: Load | undefined;
+  let endStall = () => {};
+  try {
+    const persons = await admitPeople(served);
+    load = startLoad({ url: served.url, people: persons, random, prefix, clients });
+    await sleep(killedAfterMs - stalledMs);
+    if (stalledMs > 0) endStall = stallWrites(file);
+    await sleep(stalledMs);
+    return { load, persons };
+  } finally {
+    served.child.kill("SIGKILL");
+    await served.exit;
+    endStall();
+    await load?.stop();
+  }
 }
 
-async function killWhileStarting(
-  args: readonly string[],
-  workspace: Workspace,
-  env: Record<string, string>,
-  afterMs: number,
-): Promise<void> {
-  const started = run(["serve", "--port", "0", ...args], workspace, env);
-  await new Promise((resolve) => setTimeout(resolve, afterMs));
-  started.child.kill("SIGKILL");
-  await started.exit;
+/** Nobody else can write to the database until the returned function is called. */
+function stallWrites(file: string): () => void {
+  const database = new DatabaseSync(file, { timeout: 1_000 });
+  database.exec("begin immediate");
+  return () => database.close();
 }
 
 function readBooks(file: string): { records: StoredCall[]; problems: string[] } {
@@ -130,32 +116,4 @@ function readBooks(file: string): { records: StoredCall[]; problems: string[] } 
   database.close();
   const isWhole = integrity.length === 1 && integrity[0]?.integrity_check === "ok";
   return { records, problems: isWhole ? [] : [`integrity_check: ${JSON.stringify(integrity)}`] };
-}
-
-/** What quotas begin with after the start, against the records one by one. */
-async function compareCounters(file: string, records: readonly StoredCall[]): Promise<string[]> {
-  const store = await openStore({ kind: "sqlite", file }, { mayMigrate: false });
-  const problems: string[] = [];
-  try {
-    const sums = await sumChargesSince(store, null, "UTC");
-    for (const name of people) {
-      const ofUser = sums.filter(({ user }) => user === name);
-      const counted = [
-        ofUser.reduce((sum, { requests }) => sum + requests, 0),
-        ofUser.reduce((sum, { tokens }) => sum + tokens, 0),
-        ofUser.reduce((sum, { costMicros }) => sum + costMicros, 0),
-      ];
-      const own = records.filter(({ user_name }) => user_name === name);
-      const added = [
-        own.reduce((sum, { requests }) => sum + requests, 0),
-        own.reduce((sum, { prompt_tokens, completion_tokens }) => sum + prompt_tokens + completion_tokens, 0),
-        own.reduce((sum, { cost_micros }) => sum + cost_micros, 0),
-      ];
-      if (counted.join() !== added.join())
-        problems.push(`${name}: counters begin with ${counted}, records have ${added}`);
-    }
-  } finally {
-    await store.close();
-  }
-  return problems;
 }

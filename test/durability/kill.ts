@@ -2,7 +2,7 @@
 //   npm run test:kill -- --trials 50 --seed 1
 
 import { parseArgs } from "node:util";
-import { type Trial, tryOnce } from "./kill-trial.ts";
+import { type Trial, tryKill } from "./kill-trial.ts";
 
 const { values } = parseArgs({
   options: { trials: { type: "string", default: "10" }, seed: { type: "string" } },
@@ -15,13 +15,14 @@ const failed: number[] = [];
 
 for (let seed = firstSeed; seed < firstSeed + trials; seed++) {
   try {
-    const trial = await tryOnce(seed);
+    const trial = await tryKill(seed);
     done.push(trial);
-    const { problems, calls, seen, records, byState, killedAfterMs, restartMs, wasKilledTwice } = trial;
+    const { problems, calls, seen, records, byState, killedAfterMs, restartMs, wasKilledTwice, stalledMs } = trial;
     const states = Object.entries(byState)
       .map(([state, count]) => `${count} ${state}`)
       .join(", ");
-    const killed = `killed after ${killedAfterMs} ms${wasKilledTwice ? ", and while it started" : ""}`;
+    const stalled = stalledMs > 0 ? `, its disk stalled for ${stalledMs} ms` : "";
+    const killed = `killed after ${killedAfterMs} ms${stalled}${wasKilledTwice ? ", and while it started" : ""}`;
     console.log(
       `seed ${seed}: ${killed}; ${calls} calls, ${seen} seen upstream, ${records} records: ${states}; ready again in ${restartMs} ms`,
     );

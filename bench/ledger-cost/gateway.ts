@@ -1,0 +1,134 @@
+// The gateway as it is put together for production, but for a switch before its ledger.
+
+import { pino } from "pino";
+import { createMemoryScheduler } from "../../src/admission/memory-scheduler.ts";
+import { createByteBudget } from "../../src/base/byte-budget.ts";
+import { systemClock as clock } from "../../src/base/clock.ts";
+import { openBooks } from "../../src/books.ts";
+import { createCallRegistry } from "../../src/call-registry.ts";
+import { serveCall } from "../../src/gateway.ts";
+import { createAddressBook } from "../../src/http/client-address.ts";
+import { createHttpServer } from "../../src/http/server.ts";
+import { createIdentity } from "../../src/identity/identity.ts";
+import { createPasswordChecker } from "../../src/identity/passwords.ts";
+import { createSessionTokens } from "../../src/identity/session-tokens.ts";
+import type { Ledger } from "../../src/ledger/ledger.ts";
+import type { CallRecord } from "../../src/ledger/record.ts";
+import { describeCall } from "../../src/observe/log.ts";
+import { createMetrics } from "../../src/observe/metrics.ts";
+import { createCallRules } from "../../src/rules.ts";
+import type { Stages } from "../../src/stages.ts";
+import { chatCompletions } from "../../src/surfaces/chat-completions.ts";
+import { createGlmUpstream } from "../../src/upstream/glm-upstream.ts";
+import { testSettings, withLimits } from "../../test/support/gateway.ts";
+import { until } from "../../test/support/until.ts";
+import { upstreamKey } from "./child.ts";
+
+export interface BenchedGateway {
+  readonly url: string;
+  readonly token: string;
+  switchLedger(isOn: boolean): void;
+  /** Resolves when all records are written. */
+  isIdle(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const budget = () => createByteBudget(256 * 1024 * 1024);
+
+export async function openGateway(baseUrl: string, folder: string): Promise<BenchedGateway> {
+  const settings = {
+    ...testSettings,
+    dataFolder: folder,
+    store: { kind: "sqlite", file: `${folder}/store.sqlite` } as const,
+    prices: { currency: "CNY", models: [{ pattern: "glm-*", input: 2, cachedInput: null, output: 8 }] },
+    rateLimit: withLimits(testSettings.rateLimit, { startsPerSecond: 1_000_000, queueCapacity: 1_000 }),
+  };
+  const log = pino({ level: "info", base: null }, pino.destination({ dest: "/dev/null", sync: false }));
+  const books = await openBooks(settings, clock, log);
+  const lifetimes = { tokenSeconds: 86_400, sessionSeconds: 86_400 };
+  const sessionTokens = createSessionTokens(settings.auth.jwtSecret, lifetimes, clock);
+  const passwords = createPasswordChecker({ runningMax: 2, waitingMax: 32 });
+  const identity = createIdentity({ directory: books.people.directory, sessionTokens, passwords, clock });
+  const scheduler = createMemoryScheduler(settings.rateLimit, clock);
+  const upstream = createGlmUpstream({
+    baseUrl,
+    apiKey: upstreamKey,
+    product: "bench",
+    clock,
+    collectBudget: budget(),
+  });
+  const calls = createCallRegistry(clock);
+  const metrics = createMetrics({
+    version: "0",
+    gauges: () => scheduler.gauges(),
+    ledger: () => books.ledger.gauges(),
+    unsentBytes: () => 0,
+    userLabelsMax: () => 0,
+  });
+  const silent: Ledger = { ...books.ledger, begin: () => Promise.resolve(), settle: () => {} };
+  let hasLedger = true;
+
+  /** As the gateway's own, but for the record when there is no ledger. */
+  function settle(record: CallRecord): void {
+    if (hasLedger) books.settle(record);
+    else record.reservation?.settle(record.charge);
+    metrics.countCall(record);
+    log.info(describeCall(record), `call ${record.outcome}`);
+  }
+
+  const rules = createCallRules(settings.glm.timeouts, [], new Map());
+  const stages: Stages = {
+    calls,
+    identity,
+    quotas: books.quotas,
+    get ledger() {
+      return hasLedger ? books.ledger : silent;
+    },
+    capture: books.capture,
+    scheduler,
+    upstream,
+    relayBounds: { unsentBytesMax: 1024 * 1024, unsentBudget: budget() },
+    settle,
+    clock,
+    rules: () => rules,
+  };
+  const server = createHttpServer({
+    routes: new Map([["/chat/completions", { POST: { access: "call", surface: chatCompletions } }]]),
+    clock,
+    bodyBudget: budget(),
+    settings: () => ({
+      bodyBytesMax: 1024 * 1024,
+      writeStallMs: 30_000,
+      addresses: createAddressBook([]),
+      heartbeats: null,
+      sendsIetfFields: true,
+    }),
+    isDraining: () => false,
+    control: null,
+    serveCall: (call) => serveCall(call, stages),
+    formatRefusal: chatCompletions.formatRefusal,
+    onFailure: (error) => console.error(error),
+  });
+  const port = await server.listen("127.0.0.1", 0);
+  const { sessionToken: token } = await identity.logIn({
+    username: "user1",
+    password: "pass123",
+    address: "127.0.0.1",
+  });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    token,
+    switchLedger(isOn) {
+      hasLedger = isOn;
+    },
+    isIdle: () => until("all is written", () => books.ledger.gauges().waiting === 0),
+    async close() {
+      scheduler.close();
+      const closed = server.close();
+      server.destroy();
+      await closed;
+      await upstream.close();
+      await books.close();
+    },
+  };
+}

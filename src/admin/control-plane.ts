@@ -1,0 +1,107 @@
+// The control plane: self-service and administration over HTTP, beside the calls. It has paths, answers and errors of its
+// own (RFC 9457), and shares nothing with the data plane but the server's port.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createByteBudget } from "../base/byte-budget.ts";
+import { Refusal, refusalOf } from "../base/refusal.ts";
+import { readJsonBody } from "../http/body.ts";
+import type { ControlFacts, ControlHandler } from "../http/control.ts";
+import { createReply, type Reply } from "../http/reply.ts";
+import { chooseRequestId } from "../http/request-id.ts";
+import type { Actor } from "../people/people.ts";
+import type { ControlParts } from "./control-parts.ts";
+import { type EventStream, openEventStream } from "./event-stream.ts";
+import { createRoutes } from "./routes.ts";
+import { createWebApp, type WebVisit } from "./web-app.ts";
+
+export type RequestFacts = ControlFacts;
+
+export interface ControlPlane extends ControlHandler {
+  handle(request: IncomingMessage, response: ServerResponse, facts: RequestFacts): Promise<void>;
+  /**
+   * One request without a socket, as whoever runs this machine: for the command line while no server runs. `path` may
+   * have a query. Default for the actor: "local", by a command.
+   */
+  request(method: string, path: string, body?: object, actor?: Actor): Promise<InProcessAnswer>;
+  /** Ends the event streams. */
+  close(): void;
+}
+
+export interface InProcessAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Undefined where there is no body, or none of JSON. */
+  readonly json: unknown;
+}
+
+const bodyBytesMax = 64 * 1024;
+/** Bodies in memory at once. */
+const bodiesBytesMax = 16 * 1024 * 1024;
+const ownPaths = /^\/(?:me|admin|auth\/(?:refresh|logout|session|setup)|openapi\.json|docs)(?:\/|$)/;
+
+export function createControlPlane(parts: ControlParts): ControlPlane {
+  const { clock } = parts;
+  const web = createWebApp(createRoutes(parts), parts);
+  const budget = createByteBudget(bodiesBytesMax);
+
+  async function handle(request: IncomingMessage, response: ServerResponse, facts: RequestFacts): Promise<void> {
+    const reply = createReply(request, response, facts.requestId, facts.language, clock);
+    const client = new AbortController();
+    response.once("close", () => client.abort(new Refusal("client_gone")));
+    let stream: EventStream | null = null;
+    const visit: WebVisit = {
+      method: request.method ?? "",
+      headers: request.headers,
+      facts,
+      operator: null,
+      readBody() {
+        if (client.signal.aborted) throw refusalOf(client.signal);
+        if (!hasBody(request)) return Promise.resolve(null);
+        return readJsonBody(request, response, { bytesMax: bodyBytesMax, budget }, client.signal);
+      },
+      openStream(headers) {
+        for (const [name, value] of Object.entries(headers)) reply.setHeader(name, value);
+        stream = openEventStream(response, reply, request.method === "HEAD");
+        return stream;
+      },
+    };
+    const answer = await web.answer(request.url ?? "/", visit);
+    if (stream === null) await sendAnswer(answer, response, reply);
+  }
+
+  async function request(method: string, path: string, body?: object, actor?: Actor): Promise<InProcessAnswer> {
+    const requestId = actor?.requestId ?? chooseRequestId(undefined, clock.wallNow());
+    const bytes = body === undefined ? null : Buffer.from(JSON.stringify(body));
+    const answer = await web.answer(path, {
+      method,
+      headers: {},
+      facts: { requestId, address: "local", isSecure: false, isLocalSocket: true, language: "en" },
+      operator: actor ?? { name: "local", via: "command", address: null, requestId },
+      readBody: () => Promise.resolve(bytes),
+      openStream() {
+        throw new Refusal("bad_request", { detail: "events come over a connection only" });
+      },
+    });
+    const text = await answer.text();
+    const isJson = /json/.test(answer.headers.get("content-type") ?? "");
+    const json: unknown = isJson && text !== "" ? JSON.parse(text) : undefined;
+    return { status: answer.status, headers: Object.fromEntries(answer.headers), json };
+  }
+
+  return { handles: (path) => ownPaths.test(path), handle, request, close: () => parts.live.close() };
+}
+
+async function sendAnswer(answer: Response, response: ServerResponse, reply: Reply): Promise<void> {
+  const headers = Object.fromEntries(answer.headers);
+  if (answer.status === 204) {
+    if (response.headersSent || response.destroyed) return;
+    response.writeHead(204, reply.headersWith(headers)).end();
+    return;
+  }
+  const type = headers["content-type"] ?? "application/octet-stream";
+  reply.send(answer.status, type, Buffer.from(await answer.arrayBuffer()), headers);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}

@@ -1,0 +1,81 @@
+// The control plane without a server: over the store itself, in this process, which holds the database's lock meanwhile.
+// What it changes is in effect when the server starts.
+
+import { createControlPlane } from "../../admin/control-plane.ts";
+import { createLiveFeed } from "../../admin/live-feed.ts";
+import type { SchedulerSnapshot } from "../../admission/scheduler.ts";
+import { Refusal } from "../../base/refusal.ts";
+import { openBooks } from "../../books.ts";
+import { createSecretMaker, type LoadedConfig } from "../../config/config.ts";
+import { listSettings } from "../../config/describe.ts";
+import type { Logger } from "../../observe/log.ts";
+import type { Input } from "../command.ts";
+import { CommandError } from "../command-error.ts";
+import { loadFor } from "../load.ts";
+import { exitCodes, type World } from "../world.ts";
+import type { AdminClient } from "./admin-client.ts";
+import { environmentOf } from "./open-client.ts";
+
+/** Rejects with ConfigError or StoreError. */
+export async function openStoreClient(input: Input, world: World): Promise<AdminClient> {
+  const loaded = loadWithoutServing(input, world);
+  const { settings } = loaded;
+  const books = await openBooks(settings, world.clock, createQuietLog(world));
+  const queue = (): SchedulerSnapshot => ({
+    waiting: 0,
+    running: 0,
+    queueCapacity: settings.rateLimit.queueCapacity,
+    limits: settings.rateLimit,
+    lanes: [],
+    users: [],
+    runningCalls: [],
+    waitingCalls: [],
+    nextStartInMs: null,
+  });
+  const refuse = () => Promise.reject(new Refusal("forbidden", { detail: "no server runs" }));
+  const control = createControlPlane({
+    ...books,
+    identity: { identify: refuse, logIn: refuse, refresh: refuse, logOut: refuse, readSession: refuse },
+    setUp: refuse,
+    live: createLiveFeed({ clock: world.clock, queue, currency: books.currency }),
+    queue,
+    describeConfig: () => listSettings(loaded),
+    onLogin() {},
+    onFailure: (error) => world.printError(`error: ${error instanceof Error ? error.message : String(error)}`),
+    clock: world.clock,
+    version: world.version,
+  });
+  return {
+    via: "store",
+    url: null,
+    request: (method, path, body) => control.request(method, path, body),
+    events: () =>
+      Promise.reject(
+        new CommandError("There is nothing to follow: no gateway runs.", { exitCode: exitCodes.unavailable }),
+      ),
+    async close() {
+      control.close();
+      await books.close();
+    },
+  };
+}
+
+/** The configuration as far as it concerns what is stored. Nothing is sent to the upstream: its key may be missing. */
+export function loadWithoutServing(input: Input, world: World): LoadedConfig {
+  const env = { GLM_FLASH_API_KEY: "not-needed-here", ...environmentOf(input, world) };
+  const config = input.text("config");
+  return loadFor(
+    config === undefined ? {} : { config },
+    { ...world, env },
+    { createSecret: createSecretMaker(), mayStoreSecret: false },
+  );
+}
+
+/** Standard output is the command's answer; what goes wrong is said beside it. */
+function createQuietLog(world: World): Logger {
+  const tell = (fields: { err?: unknown }, message: string) => {
+    const cause = fields.err instanceof Error ? `: ${fields.err.message}` : "";
+    world.printError(`${message}${cause}`);
+  };
+  return { debug() {}, info() {}, warn: tell, error: tell } as unknown as Logger;
+}
