@@ -23,6 +23,9 @@ describe("describeRefusal()", () => {
     param: "model",
     detail: "x",
     allow: "POST",
+    quota: "requests/day of the user ada",
+    used: 20,
+    resetsAt: "2026-11-24T00:00:00Z",
   };
 
   it("has words for every reason in both languages, without holes", () => {

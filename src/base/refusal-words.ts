@@ -32,8 +32,9 @@ type Words = (facts: RefusalFacts) => string;
 
 const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
   invalid_token: [
-    () => "Cannot authenticate: the token is missing or not valid. Log in at /auth/login for a new one.",
-    () => "身份验证失败：缺少 token 或 token 无效。请在 /auth/login 重新登录获取新 token。",
+    () =>
+      "Cannot authenticate: the token or API key is missing or not valid. Log in at /auth/login for a new token, or ask for a new key.",
+    () => "身份验证失败：缺少 token（或 API key）或其无效。请在 /auth/login 重新登录获取新 token，或申请新的 API key。",
   ],
   token_expired: [
     () => "Cannot authenticate: the token has expired. Log in at /auth/login for a new one.",
