@@ -3,14 +3,16 @@
 import { z } from "@hono/zod-openapi";
 import { Refusal } from "../base/refusal.ts";
 import { type CallRow, callStates } from "../ledger/call-log.ts";
-import { callSchema, toCallJson } from "./call-model.ts";
-import { filterSchema, idSchema, instantSchema, omitUndefined } from "./common-schemas.ts";
+import { toCallJson } from "./call-json.ts";
+import { callSchema } from "./call-model.ts";
+import { filterSchema, idSchema, instantSchema } from "./common-schemas.ts";
 import type { ControlParts } from "./control-parts.ts";
 import { decodeCursor, uuidPattern } from "./cursor.ts";
 import { listOf, type Page, pageQuery, toList, toPage } from "./list.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { fromStore } from "./store-failure.ts";
 import { toInstant } from "./usage-routes.ts";
+import { omitUndefined } from "./wire-values.ts";
 
 const filters = {
   key_id: filterSchema.optional(),
@@ -74,7 +76,7 @@ export function createCallRoutes(parts: ControlParts): readonly Route[] {
     params: z.strictObject({ id: idSchema }),
     answer: { status: 200, description: "The call", schema: callSchema },
     async handle({ params: { id } }) {
-      const call = await fromStore(parts.callLog.find(id));
+      const call = uuidPattern.test(id) ? await fromStore(parts.callLog.find(id)) : undefined;
       if (!call) throw new Refusal("unknown_object", { detail: "there is no call of this id" });
       return toCallJson(call, parts.currency());
     },

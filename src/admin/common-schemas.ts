@@ -1,4 +1,4 @@
-// Schemas that several models share, and the conversions between the wire and the inside that go with them.
+// Schemas that several models share.
 
 import { z } from "@hono/zod-openapi";
 import { type LimitName, limitNames } from "../base/limits.ts";
@@ -16,7 +16,11 @@ export const instantSchema = z.union([z.iso.date(), z.iso.datetime({ offset: tru
 export const nameSchema = z.string().min(1).max(128).openapi({ example: "ada" });
 export const groupNameSchema = z.string().min(1).max(128).openapi({ example: "research" });
 export const idSchema = z.string().min(1).max(128).openapi({ example: "019aaf3e-8000-7abc-8def-0123456789ab" });
-export const filterSchema = z.string().min(1).max(256);
+/** No control characters, which names have not and PostgreSQL would not take. */
+export const filterSchema = z
+  .string()
+  .max(256)
+  .regex(/^[^\p{Cc}]+$/u, "a text on one line");
 
 export const roleSchema = z.enum(roles).openapi({ example: "user" });
 export const classSchema = z.enum(trafficClasses).openapi({ example: "default" });
@@ -33,31 +37,3 @@ type LimitShape = Record<LimitName, z.ZodOptional<z.ZodNumber>>;
 
 export const currencySchema = z.string().openapi({ example: "CNY", description: "The currency of every cost" });
 export const costSchema = z.number().openapi({ example: 0.0123 });
-
-export function toTime(wallMs: number): string {
-  return new Date(wallMs).toISOString();
-}
-
-export function toTimeOrNull(wallMs: number | null): string | null {
-  return wallMs === null ? null : toTime(wallMs);
-}
-
-export function fromTime(time: string): number {
-  return Date.parse(time);
-}
-
-export function fromTimeOrNull(time: string | null): number | null {
-  return time === null ? null : Date.parse(time);
-}
-
-/** Inside, money is in millionths. */
-export function toMoney(micros: number): number {
-  return micros / 1_000_000;
-}
-
-/** Without the fields that are undefined: what a change leaves out stays. */
-export function omitUndefined<Fields extends object>(
-  fields: Fields,
-): { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
-}

@@ -11,8 +11,7 @@ import { chooseRequestId } from "../http/request-id.ts";
 import type { Actor } from "../people/people.ts";
 import type { ControlParts } from "./control-parts.ts";
 import { type EventStream, openEventStream } from "./event-stream.ts";
-import { createRoutes } from "./routes.ts";
-import { createWebApp, type WebVisit } from "./web-app.ts";
+import type { WebApp, WebVisit } from "./web-app.ts";
 
 export type RequestFacts = ControlFacts;
 
@@ -23,6 +22,8 @@ export interface ControlPlane extends ControlHandler {
    * have a query. Default for the actor: "local", by a command.
    */
   request(method: string, path: string, body?: object, actor?: Actor): Promise<InProcessAnswer>;
+  /** Loads what the first request would have to wait for: Hono and the schemas take longer than all else at the start. */
+  prepare(): Promise<void>;
   /** Ends the event streams. */
   close(): void;
 }
@@ -41,8 +42,13 @@ const ownPaths = /^\/(?:me|admin|auth\/(?:refresh|logout|session|setup)|openapi\
 
 export function createControlPlane(parts: ControlParts): ControlPlane {
   const { clock } = parts;
-  const web = createWebApp(createRoutes(parts), parts);
+  let web: Promise<WebApp> | null = null;
   const budget = createByteBudget(bodiesBytesMax);
+
+  function load(): Promise<WebApp> {
+    web ??= loadWebApp(parts);
+    return web;
+  }
 
   async function handle(request: IncomingMessage, response: ServerResponse, facts: RequestFacts): Promise<void> {
     const reply = createReply(request, response, facts.requestId, facts.language, clock);
@@ -65,14 +71,16 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
         return stream;
       },
     };
-    const answer = await web.answer(request.url ?? "/", visit);
+    const app = await load();
+    const answer = await app.answer(request.url ?? "/", visit);
     if (stream === null) await sendAnswer(answer, response, reply);
   }
 
   async function request(method: string, path: string, body?: object, actor?: Actor): Promise<InProcessAnswer> {
     const requestId = actor?.requestId ?? chooseRequestId(undefined, clock.wallNow());
     const bytes = body === undefined ? null : Buffer.from(JSON.stringify(body));
-    const answer = await web.answer(path, {
+    const app = await load();
+    const answer = await app.answer(path, {
       method,
       headers: {},
       facts: { requestId, address: "local", isSecure: false, isLocalSocket: true, language: "en" },
@@ -88,7 +96,20 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
     return { status: answer.status, headers: Object.fromEntries(answer.headers), json };
   }
 
-  return { handles: (path) => ownPaths.test(path), handle, request, close: () => parts.live.close() };
+  return {
+    handles: (path) => ownPaths.test(path),
+    handle,
+    request,
+    async prepare() {
+      await load();
+    },
+    close: () => parts.live.close(),
+  };
+}
+
+async function loadWebApp(parts: ControlParts): Promise<WebApp> {
+  const [{ createRoutes }, { createWebApp }] = await Promise.all([import("./routes.ts"), import("./web-app.ts")]);
+  return createWebApp(createRoutes(parts), parts);
 }
 
 async function sendAnswer(answer: Response, response: ServerResponse, reply: Reply): Promise<void> {

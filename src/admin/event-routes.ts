@@ -2,11 +2,12 @@
 
 import { z } from "@hono/zod-openapi";
 import { callStates } from "../ledger/call-log.ts";
-import { filterSchema, omitUndefined } from "./common-schemas.ts";
+import { filterSchema } from "./common-schemas.ts";
 import type { ControlParts } from "./control-parts.ts";
 import { eventStreamType } from "./event-stream.ts";
 import { liveEventTypes } from "./live-feed.ts";
 import { defineRoute, type Route } from "./route.ts";
+import { omitUndefined } from "./wire-values.ts";
 
 const typesPattern = new RegExp(`^(?:${liveEventTypes.join("|")})(?:,(?:${liveEventTypes.join("|")}))*$`);
 

@@ -2,15 +2,8 @@
 
 import { z } from "@hono/zod-openapi";
 import type { GroupChange, GroupView } from "../people/people.ts";
-import {
-  classSchema,
-  groupNameSchema,
-  limitsSchema,
-  omitUndefined,
-  timeSchema,
-  toTime,
-  weightSchema,
-} from "./common-schemas.ts";
+import { classSchema, groupNameSchema, limitsSchema, timeSchema, weightSchema } from "./common-schemas.ts";
+import { omitUndefined, toTime } from "./wire-values.ts";
 
 export const groupSchema = z
   .object({

@@ -2,17 +2,8 @@
 
 import { z } from "@hono/zod-openapi";
 import { type KeyChange, type KeyView, keyScopes } from "../people/people.ts";
-import {
-  classSchema,
-  fromTimeOrNull,
-  idSchema,
-  limitsSchema,
-  nameSchema,
-  omitUndefined,
-  timeSchema,
-  toTime,
-  toTimeOrNull,
-} from "./common-schemas.ts";
+import { classSchema, idSchema, limitsSchema, nameSchema, timeSchema } from "./common-schemas.ts";
+import { fromTimeOrNull, omitUndefined, toTime, toTimeOrNull } from "./wire-values.ts";
 
 export const keyStates = ["active", "expired", "revoked"] as const;
 const scopeSchema = z.enum(keyScopes).openapi({

@@ -5,10 +5,10 @@ import type { SchedulerSnapshot } from "../admission/scheduler.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { CallRecord } from "../ledger/record.ts";
-import { toCallJson } from "./call-model.ts";
+import { toCallJson } from "./call-json.ts";
 import { toCallRow } from "./call-row.ts";
 import { type EventStream, formatEvent } from "./event-stream.ts";
-import { toQueueJson } from "./queue-model.ts";
+import { toQueueJson } from "./queue-json.ts";
 
 export interface LiveFeed {
   /** Takes the record of a call that has ended, its charge included. Never throws. */

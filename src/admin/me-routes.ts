@@ -5,14 +5,16 @@ import { Refusal } from "../base/refusal.ts";
 import type { QuotaStanding } from "../quota/quotas.ts";
 import { callSchema, usageReportSchema } from "./call-model.ts";
 import { listCalls, myCallsQuery, toCallListJson } from "./call-routes.ts";
-import { idSchema, timeSchema, toTimeOrNull } from "./common-schemas.ts";
+import { idSchema, timeSchema } from "./common-schemas.ts";
 import type { ControlParts } from "./control-parts.ts";
 import { keySchema, toKeyJson } from "./key-model.ts";
 import { listOf } from "./list.ts";
-import { myQueueSchema, selectCalls } from "./queue-model.ts";
+import { selectCalls } from "./queue-json.ts";
+import { myQueueSchema } from "./queue-model.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { myUsageQuery, reportUsage } from "./usage-routes.ts";
 import { createToUserJson, userSchema } from "./user-model.ts";
+import { toTimeOrNull } from "./wire-values.ts";
 
 const quotaSchema = z
   .object({

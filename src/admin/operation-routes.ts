@@ -5,14 +5,16 @@ import { isAbsolute } from "node:path";
 import { z } from "@hono/zod-openapi";
 import { Refusal } from "../base/refusal.ts";
 import type { AuditEntry } from "../people/people.ts";
-import { filterSchema, instantSchema, omitUndefined, timeSchema, toTime } from "./common-schemas.ts";
+import { filterSchema, instantSchema, timeSchema } from "./common-schemas.ts";
 import type { ControlParts } from "./control-parts.ts";
 import { decodeCursor, numberPattern } from "./cursor.ts";
 import { listOf, pageQuery, toList, toPage } from "./list.ts";
-import { queueSchema, toQueueJson, toUpstreamsJson, upstreamSchema } from "./queue-model.ts";
+import { toQueueJson, toUpstreamsJson } from "./queue-json.ts";
+import { queueSchema, upstreamSchema } from "./queue-model.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { explainToOperator, fromStore } from "./store-failure.ts";
 import { toInstant } from "./usage-routes.ts";
+import { omitUndefined, toTime } from "./wire-values.ts";
 
 const configRowSchema = z
   .object({

@@ -22,6 +22,7 @@ export function pageHeaders({ style, script }: PageParts): Readonly<Record<strin
       "default-src 'none'",
       `style-src '${hashOf(style)}'`,
       `script-src '${hashOf(script)}'`,
+      "img-src data:",
       "connect-src 'self'",
       "base-uri 'none'",
       "form-action 'none'",

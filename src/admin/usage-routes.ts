@@ -2,11 +2,13 @@
 
 import { z } from "@hono/zod-openapi";
 import { type UsageKey, usageKeys } from "../ledger/call-log.ts";
-import { toUsageJson, usageReportSchema } from "./call-model.ts";
-import { filterSchema, instantSchema, omitUndefined, toTimeOrNull } from "./common-schemas.ts";
+import { toUsageJson } from "./call-json.ts";
+import { usageReportSchema } from "./call-model.ts";
+import { filterSchema, instantSchema } from "./common-schemas.ts";
 import type { ControlParts } from "./control-parts.ts";
 import { defineRoute, type Route } from "./route.ts";
 import { fromStore } from "./store-failure.ts";
+import { omitUndefined, toTimeOrNull } from "./wire-values.ts";
 
 const span = {
   from: instantSchema.optional().openapi({ description: "Calls that arrived then or later" }),

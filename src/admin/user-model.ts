@@ -4,17 +4,15 @@ import { z } from "@hono/zod-openapi";
 import type { UserChange, UserView } from "../people/people.ts";
 import {
   classSchema,
-  fromTimeOrNull,
   groupNameSchema,
   limitsSchema,
   nameSchema,
-  omitUndefined,
   roleSchema,
   timeSchema,
-  toTimeOrNull,
   weightSchema,
 } from "./common-schemas.ts";
 import type { ControlParts } from "./control-parts.ts";
+import { fromTimeOrNull, omitUndefined, toTimeOrNull } from "./wire-values.ts";
 
 export const userSchema = z
   .object({
@@ -39,7 +37,7 @@ export const userSchema = z
 const changeable = {
   password: z.string().max(1_024).nullable().optional().openapi({
     example: "correct horse battery staple",
-    description: "At least 8 characters; null: none, so that only its API keys work",
+    description: "8 to 128 characters; null: none, so that only its API keys work",
   }),
   role: roleSchema.optional(),
   group: groupNameSchema.nullable().optional(),

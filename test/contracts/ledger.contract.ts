@@ -53,6 +53,7 @@ export function ledgerContract(makeFresh: () => Promise<FreshStore>): void {
       dataFolder: folder,
       isStrict: true,
       spoolBytesMax: 1024 * 1024,
+      lingerMs: 0,
       clock,
       onAlarm: (alarm) => void alarms.push(alarm),
       ...more,

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
+import { chownSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,6 +25,16 @@ export interface TestServer {
   /** Starts it again on the same port, with the same data. Resolves when it answers. */
   resume(): Promise<void>;
 }
+
+/** Whatever becomes of the test's process, its end closes the standard input of this, and the server ends too. */
+const watchdog = `exec 3<&0
+"$@" </dev/null 3<&- &
+server=$!
+{ read -r _ <&3; trap "" TERM; kill -QUIT $server; while kill -0 $server; do sleep 0.1; done; rm -rf "$PWD"; } &
+watch=$!
+exec 3<&-
+wait $server
+kill $watch`;
 
 /** Why tests on PostgreSQL are skipped here, or false. */
 export const skipsPostgres =
@@ -59,26 +69,27 @@ async function startServer(binaries: string): Promise<TestPostgres> {
   const port = await findFreePort();
   const url = `postgres://test@127.0.0.1:${port}/postgres`;
   let child: ChildProcess | null = null;
-  const kill = () => void child?.kill("SIGKILL");
 
   async function resume(): Promise<void> {
     const settings = ["-D", data, "-p", String(port), "-k", folder, "-c", "listen_addresses=127.0.0.1"];
-    child = spawn(join(binaries, "postgres"), settings, { ...options, stdio: "ignore" });
+    const command = ["-c", watchdog, "sh", join(binaries, "postgres"), ...settings];
+    child = spawn("sh", command, { ...options, stdio: ["pipe", "ignore", "ignore"] });
+    // The test does not wait for it.
+    child.unref();
     await until("PostgreSQL answers", () => answers(url), 20_000);
   }
   async function halt(how: "fast" | "immediate"): Promise<void> {
     const running = child;
     if (!running || running.exitCode !== null || running.signalCode !== null) return;
     const ended = new Promise((resolve) => running.once("exit", resolve));
-    running.kill(how === "fast" ? "SIGINT" : "SIGQUIT");
+    running.ref();
+    const [pid = ""] = readFileSync(join(data, "postmaster.pid"), "utf8").split("\n");
+    process.kill(Number(pid), how === "fast" ? "SIGINT" : "SIGQUIT");
     await ended;
   }
-  // Whatever becomes of the test, the server ends with its process.
-  process.once("exit", kill);
   await resume();
   return createDatabases(url, { halt, resume }, async () => {
     await halt("immediate");
-    process.off("exit", kill);
     rmSync(folder, { recursive: true, force: true });
   });
 }
