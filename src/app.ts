@@ -209,6 +209,8 @@ export async function createApp(
     async start() {
       const port = await server.listen(settings.server.host, settings.server.port);
       await openControlSocket();
+      // Loaded now, or the first request to it would hold up the calls of that moment.
+      void control.prepare();
       return port;
     },
     openSetup: setup.open,

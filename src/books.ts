@@ -15,7 +15,10 @@ import type { CallRecord } from "./ledger/record.ts";
 import { createRetention } from "./ledger/retention.ts";
 import { createCallLog } from "./ledger/stored-call-log.ts";
 import type { Logger } from "./observe/log.ts";
+import type { AuditNote } from "./people/audit-notes.ts";
+import type { Actor } from "./people/people.ts";
 import { createPeople, type PeopleService } from "./people/people-service.ts";
+import { toAuditRow } from "./people/rows.ts";
 import { createPrices, type Prices } from "./quota/prices.ts";
 import { createQuotas } from "./quota/quota-book.ts";
 import type { Quotas } from "./quota/quotas.ts";
@@ -33,10 +36,10 @@ export interface Books {
   currency(): string;
   /** When a day as 2026-11-23 begins where quotas are counted, in Unix milliseconds. */
   startOfDay(day: string): number;
-  /** Into a file that does not exist yet. Rejects with StoreError. */
-  backup(file: string): Promise<void>;
-  /** Calls that arrived before that become sums; null: as configured. Rejects with StoreError. */
-  prune(before: number | null): Promise<Pruned>;
+  /** Into a file that does not exist yet; audited. Rejects with StoreError. */
+  backup(file: string, actor: Actor): Promise<void>;
+  /** Calls that arrived before that become sums, audited; null: as configured. Rejects with StoreError. */
+  prune(before: number | null, actor: Actor): Promise<Pruned>;
   /** Charges a call that has ended, frees what was reserved for it, and writes its record. */
   settle(record: CallRecord): void;
   apply(settings: Settings): void;
@@ -97,6 +100,10 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Log
   for (const [window, startsAt] of quotas.listStarts()) {
     quotas.restore(window, await sumChargesSince(store, startsAt, timeZone));
   }
+  for (const { username, group } of settings.auth.users) {
+    if (group === undefined || people.findGroup(group)) continue;
+    log.warn({ user: username, group }, "auth.users names a group that does not exist: no group's limits apply");
+  }
   if (unknownCount > 0) {
     log.warn({ calls: unknownCount }, "the process before ended in the middle of calls: they are charged by estimate");
   }
@@ -109,6 +116,11 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Log
     onFailure: (error) => log.error({ err: error }, "old records could not be pruned"),
   });
 
+  async function noteAudit(note: Omit<AuditNote, "before">, actor: Actor): Promise<void> {
+    const row = toAuditRow({ ...note, before: null }, actor, Math.round(clock.wallNow()));
+    await store.db.insertInto("audit").values(row).execute();
+  }
+
   return {
     store,
     people,
@@ -119,8 +131,16 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Log
     prices: () => prices,
     currency: () => prices.currency,
     startOfDay: (day) => calendar.startOf(day),
-    backup: store.backup,
-    prune: retention.prune,
+    async backup(file, actor) {
+      await store.backup(file);
+      await noteAudit({ action: "store.backup", target: file, after: null }, actor);
+    },
+    async prune(before, actor) {
+      const pruned = await retention.prune(before);
+      const target = before === null ? "as configured" : new Date(before).toISOString();
+      await noteAudit({ action: "store.prune", target, after: { ...pruned } }, actor);
+      return pruned;
+    },
     settle(record) {
       record.charge = toCharge(record);
       record.reservation?.settle(record.charge);

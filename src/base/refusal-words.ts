@@ -77,8 +77,9 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
   ],
   not_found: [
     () =>
-      "Cannot find this path here. Chat is at POST /chat/completions, /v1/chat/completions and /api/paas/v4/chat/completions.",
-    () => "没有这个路径。对话接口是 POST /chat/completions、/v1/chat/completions 和 /api/paas/v4/chat/completions。",
+      "Cannot find this path here. Chat is at POST /chat/completions, /v1/chat/completions and /api/paas/v4/chat/completions; the rest is described at /docs.",
+    () =>
+      "没有这个路径。对话接口是 POST /chat/completions、/v1/chat/completions 和 /api/paas/v4/chat/completions；其余接口见 /docs。",
   ],
   method_not_allowed: [
     (f) => `Cannot use this method here: allowed is ${f.allow}.`,

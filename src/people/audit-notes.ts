@@ -5,7 +5,9 @@ import type { GroupView, KeyView, UserView } from "./people.ts";
 
 export interface AuditNote {
   /** "user.create": the kind of object and what was done to it. */
-  readonly action: `${"user" | "group" | "key"}.${"create" | "change" | "remove" | "rotate" | "revoke"}`;
+  readonly action:
+    | `${"user" | "group" | "key"}.${"create" | "change" | "remove" | "rotate" | "revoke"}`
+    | `store.${"backup" | "prune"}`;
   readonly target: string;
   /** Null: it did not exist. */
   readonly before: AuditedFields | null;
