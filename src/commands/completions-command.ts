@@ -93,10 +93,11 @@ function listPaths(tree: readonly Node[]): { path: string; node: Node }[] {
 }
 
 function wordsOf({ children, options }: Node): string {
-  return [
-    ...children.map(({ name }) => name),
-    ...options.flatMap(({ long, short }) => [long, ...(short ? [short] : [])]),
-  ].join(" ");
+  return [...children.map(({ name }) => name), ...options.flatMap(namesOf)].join(" ");
+}
+
+function namesOf({ long, short }: Flag): string[] {
+  return short === null ? [long] : [long, short];
 }
 
 function formatBash(tree: readonly Node[]): string {
@@ -106,32 +107,29 @@ function formatBash(tree: readonly Node[]): string {
     node.options
       .filter(({ takesValue }) => takesValue)
       .map((flag) => {
-        const names = [flag.long, flag.short]
-          .filter((name) => name !== null)
-          .map((name) => quoteShell(`${path}:${name}`));
-        const reply = flag.takesFile
-          ? 'compgen -f -- "$word"'
-          : `compgen -W ${quoteShell(flag.choices.join(" "))} -- "$word"`;
-        return `    ${names.join("|")}) mapfile -t COMPREPLY < <(${reply}); return ;;`;
+        const names = namesOf(flag).map((name) => quoteShell(`${path}:${name}`));
+        const values = flag.takesFile ? "isFile=1" : `words=${quoteShell(flag.choices.join(" "))}`;
+        return `    ${names.join("|")}) ${values} ;;`;
       }),
   );
-  const words = paths.map(({ path, node }) => `    ${quoteShell(path)}) words=${quoteShell(wordsOf(node))} ;;`);
+  const words = paths.map(({ path, node }) => `    ${quoteShell(path)}:*) words=${quoteShell(wordsOf(node))} ;;`);
+  // Also for bash 3.2, which macOS has.
   return `# bash completion for glm-proxy, made by: glm-proxy completions bash
 _glm_proxy() {
-  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} path=\${COMP_WORDS[1]} words
-  COMPREPLY=()
-  if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W ${quoteShell(tree.map(({ name }) => name).join(" "))} -- "$word")
-    return
-  fi
-  case $path in ${groups.join("|")}) ((COMP_CWORD > 2)) && path="$path \${COMP_WORDS[2]}" ;; esac
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} path=\${COMP_WORDS[1]} words='' isFile=''
+  case $path in ${groups.join("|")}) [ "$COMP_CWORD" -gt 2 ] && path="$path \${COMP_WORDS[2]}" ;; esac
+  [ "$COMP_CWORD" -eq 1 ] && path=''
   case $path:$before in
+    :*) words=${quoteShell(tree.map(({ name }) => name).join(" "))} ;;
 ${values.join("\n")}
-  esac
-  case $path in
 ${words.join("\n")}
   esac
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+  if [ -n "$isFile" ]; then
+    local IFS=$'\\n'
+    COMPREPLY=($(compgen -f -- "$word"))
+  else
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
+  fi
 }
 complete -o default -F _glm_proxy glm-proxy
 `;
@@ -140,12 +138,13 @@ complete -o default -F _glm_proxy glm-proxy
 function formatZsh(tree: readonly Node[]): string {
   const describe = (nodes: readonly Node[]) =>
     nodes.map(({ name, summary }) => `    ${quoteShell(`${escapeZsh(name)}:${escapeZsh(summary)}`)}`).join("\n");
-  const specOf = ({ long, short, description, takesValue, takesFile, choices }: Flag) => {
+  const specOf = (flag: Flag) => {
+    const { description, takesValue, takesFile, choices } = flag;
     const text = `[${escapeZsh(description).replace(/[[\]]/g, "\\$&")}]`;
     const value = takesValue
       ? `:value:${takesFile ? "_files" : choices.length > 0 ? `(${choices.join(" ")})` : " "}`
       : "";
-    return [long, ...(short ? [short] : [])]
+    return namesOf(flag)
       .map((name) => `      ${quoteShell(`*${name}${text}${value}`)}`)
       .join(" \\\n");
   };

@@ -5,8 +5,9 @@ import { ConfigError, createSecretMaker, type LoadedConfig } from "../config/con
 import { dataFolder } from "../config/locations.ts";
 import type { AdminClient } from "./client/admin-client.ts";
 import { ask } from "./client/ask.ts";
+import { environmentOf } from "./client/environment.ts";
 import { createHttpClient } from "./client/http-client.ts";
-import { environmentOf, probe, socketPath } from "./client/open-client.ts";
+import { probe, socketPath } from "./client/open-client.ts";
 import { loadWithoutServing } from "./client/store-client.ts";
 import type { QueueJson } from "./client/wire.ts";
 import type { Input, Verb } from "./command.ts";

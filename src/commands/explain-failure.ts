@@ -10,7 +10,7 @@ import { exitCodes, type World } from "./world.ts";
 /** Rethrows what nobody expected. */
 export function explainFailure(error: unknown, world: World): number {
   if (error instanceof CommandError) {
-    world.printError(error.message.split("\n").map(toOneLine).join("\n"));
+    world.printError(toOneLine(error.message));
     if (error.advice !== undefined) world.printError(error.advice.split("\n").map(toOneLine).join("\n"));
     return error.exitCode;
   }

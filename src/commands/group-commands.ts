@@ -36,12 +36,13 @@ const add: Verb = {
       limits: applyLimits({}, parseLimits(input.list("limit"))),
       member_limits: applyLimits({}, parseLimits(input.list("member-limit"), "member-limit")),
     };
-    return withClient(input, world, async (client) => {
+    const add = async (client: AdminClient) => {
       const added = await ask<GroupJson>(client, `add the group ${group}`, "POST", "/admin/groups", body);
       if (formatOf(input, world) === "json") printJson(world, added);
       else world.print(`Added the group ${group}. Put users into it with  glm-proxy user set NAME --group ${group}`);
       return exitCodes.fine;
-    });
+    };
+    return withClient(input, world, add, { mayBegin: true });
   },
 };
 

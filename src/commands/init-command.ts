@@ -61,7 +61,8 @@ export const init: Verb = {
     const dotenv = choices.keyPlace === "dotenv" ? choices.apiKey : null;
     const dotenvPath = join(world.cwd, ".env");
     const dotenvText = dotenv === null ? null : addToDotenv(dotenvPath, dotenv, input.isSet("force"));
-    writeSecretly(file, text, input.isSet("force"));
+    if (existsSync(file)) renameSync(file, `${file}.old`);
+    writeSecretly(file, text, false);
     world.print(`Wrote ${name}.`);
     if (dotenvText !== null) {
       writeSecretly(dotenvPath, dotenvText, true);
@@ -176,7 +177,7 @@ async function chooseNumber(
   const given = isWhole ? input.wholeNumber(option, min, max) : input.number(option, min, max);
   if (given !== undefined) return given;
   while (ask) {
-    const typed = (await ask(`${question} [${fallback}] `)).trim() || fallback;
+    const typed = (await ask(`${question}${fallback === "" ? "" : ` [${fallback}]`} `)).trim() || fallback;
     if (typed === "") return null;
     const value = Number(typed);
     if (value >= min && value <= max && (!isWhole || Number.isInteger(value))) return value;
@@ -203,10 +204,11 @@ function quote(key: string): string {
   return key.includes("'") ? `"${key}"` : `'${key}'`;
 }
 
+/** For its owner's eyes alone. */
 function writeSecretly(path: string, text: string, mayReplace: boolean): void {
   try {
-    if (mayReplace && existsSync(path) && !path.endsWith(".env")) renameSync(path, `${path}.old`);
     writeFileSync(path, text, { mode: 0o600, flag: mayReplace ? "w" : "wx" });
+    // The mode above counts for new files only.
     chmodSync(path, 0o600);
   } catch (error) {
     throw new CommandError(`Cannot write ${path}: ${(error as Error).message}`);

@@ -98,7 +98,6 @@ async function printNew(input: Input, world: World, client: AdminClient, made: N
 
 function columnsAt(nowMs: number): readonly Column<KeyJson>[] {
   return [
-    { title: "id", text: ({ id }) => id },
     { title: "key", text: ({ prefix }) => `glmp_${prefix}…` },
     { title: "owner", text: ({ owner }) => owner, canShrink: true },
     { title: "name", text: ({ name }) => name, canShrink: true },

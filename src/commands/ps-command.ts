@@ -14,7 +14,7 @@ export const ps: Verb = {
   name: "ps",
   summary: "calls that run and wait now, with position and time to go",
   details:
-    "`starts in` holds if nobody comes who goes before it; nine of ten calls that stood like this started within `at most`.",
+    "`starts in` holds if nobody comes who goes before it; nine of ten calls that stood like this started `90% within`.",
   options: [
     { flags: "--user <user>", description: "only this user's" },
     { flags: "--model <model>", description: "only of this model" },

@@ -12,7 +12,7 @@ export const waitingColumns: readonly Column<WaitingJson>[] = [
   { title: "waited", align: "right", text: (call) => formatSpan(call.waited_ms) },
   { title: "starts in", align: "right", text: (call) => formatSpan(call.eta_ms) },
   {
-    title: "at most",
+    title: "90% within",
     align: "right",
     text: (call) => (call.eta_p90_ms > call.eta_ms ? formatSpan(call.eta_p90_ms) : null),
   },

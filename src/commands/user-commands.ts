@@ -50,9 +50,9 @@ const add: Verb = {
     const group = input.text("group");
     const limits = applyLimits({}, parseLimits(input.list("limit")));
     const fields = { ...readCommon(input, world), ...(input.isSet("admin") && { role: "admin" }), limits };
-    return withClient(input, world, async (client) => {
-      const { password, isMade } = await choosePassword(input, world, user);
-      const body = { name: user, ...fields, ...(group !== undefined && { group }), password };
+    const { password, isMade } = await choosePassword(input, world, user);
+    const body = { name: user, ...fields, ...(group !== undefined && { group }), password };
+    const add = async (client: AdminClient) => {
       const added = await ask<UserJson>(client, `add the user ${user}`, "POST", "/admin/users", body);
       if (formatOf(input, world) === "json") printJson(world, isMade ? { user: added, password } : { user: added });
       else {
@@ -62,7 +62,8 @@ const add: Verb = {
           world.print(`Without a password: give it an API key with  glm-proxy key add --owner ${user} --name NAME`);
       }
       return exitCodes.fine;
-    });
+    };
+    return withClient(input, world, add, { mayBegin: true });
   },
 };
 

@@ -15,7 +15,9 @@ export async function ask<Json>(
 ): Promise<Json> {
   const answer = await client.request(method, path, body);
   if (answer.status >= 400 || answer.status < 200) throw toError(client, purpose, answer);
-  if (answer.status !== 204 && (typeof answer.json !== "object" || answer.json === null)) throw noGateway(client);
+  if (answer.status !== 204 && (typeof answer.json !== "object" || answer.json === null)) {
+    throw noGateway(client, answer.status);
+  }
   return answer.json as Json;
 }
 
@@ -36,7 +38,7 @@ export async function askAll<Item>(
       ...(cursor !== null && { cursor }),
     };
     const list: ListJson<Item> = await ask(client, purpose, "GET", withQuery(path, page));
-    if (!Array.isArray(list.data)) throw noGateway(client);
+    if (!Array.isArray(list.data)) throw noGateway(client, 200);
     items.push(...list.data);
     cursor = list.next_cursor;
   } while (cursor !== null && items.length < countMax);
@@ -57,11 +59,7 @@ export function pathOf(start: string, parameter: string, end = ""): string {
 
 function toError(client: AdminClient, purpose: string, { status, json }: Answer): CommandError {
   const { detail, code, request_id: id } = (json ?? {}) as Partial<ProblemJson>;
-  if (typeof code !== "string" || typeof detail !== "string") {
-    return status === 404 || json === undefined
-      ? noGateway(client)
-      : new CommandError(`Cannot ${purpose}: the server answers ${status}.`);
-  }
+  if (typeof code !== "string" || typeof detail !== "string") return noGateway(client, status);
   switch (code) {
     case "invalid_token":
     case "token_expired":
@@ -97,11 +95,12 @@ function withoutRefrain(detail: string): string {
   return field === undefined ? because : `${field}: ${because}`;
 }
 
-function noGateway(client: AdminClient): CommandError {
-  return new CommandError(
-    client.url === null
-      ? "Cannot understand the server: it is of another version."
-      : `Cannot understand the server at ${client.url}: is that the gateway's base URL?`,
-    { advice: client.url === null ? "Restart it, so that it runs what is installed." : undefined },
-  );
+function noGateway({ url }: AdminClient, status: number): CommandError {
+  return url === null
+    ? new CommandError(`Cannot understand the server, which answers ${status}: it is of another version.`, {
+        advice: "Restart it, so that it runs what is installed.",
+      })
+    : new CommandError(
+        `Cannot understand the server at ${url}, which answers ${status}: is that the gateway's base URL?`,
+      );
 }

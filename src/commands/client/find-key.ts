@@ -30,10 +30,13 @@ export async function findKey(
     throw new CommandError(`Cannot find the key ${shown}.`, { advice: "glm-proxy key list --all shows all of them." });
   }
   if (others.length > 0) {
-    const ids = [found, ...others]
-      .slice(0, shownMax)
-      .map(({ id, owner, name, state }) => `  ${id}  ${owner}/${name}  ${state}`);
-    throw new CommandError(`Cannot tell which key is meant by ${shown}: name it by its id.\n${ids.join("\n")}`);
+    const lines = [found, ...others].slice(0, shownMax).map((view) => {
+      const state = view.state === "active" && view.replaced_by !== null ? "active, replaced" : view.state;
+      return `  glmp_${view.prefix}  ${view.owner}/${view.name}  ${state}`;
+    });
+    throw new CommandError(`Cannot tell which key is meant by ${shown}.`, {
+      advice: `Name it by its first characters:\n${lines.join("\n")}`,
+    });
   }
   return found;
 }

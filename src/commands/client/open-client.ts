@@ -9,6 +9,7 @@ import type { Input, OptionSpec } from "../command.ts";
 import { CommandError, usageError } from "../command-error.ts";
 import { exitCodes, type World } from "../world.ts";
 import type { AdminClient } from "./admin-client.ts";
+import { environmentOf } from "./environment.ts";
 import { createHttpClient } from "./http-client.ts";
 import { openStoreClient } from "./store-client.ts";
 
@@ -26,13 +27,15 @@ const connectMsMax = 3_000;
 export interface ClientNeeds {
   /** Whether it makes no sense without a running server. */
   readonly isLive?: boolean;
+  /** Whether it may be the first thing that is ever stored. */
+  readonly mayBegin?: boolean;
 }
 
 /** Whoever gets the client closes it. Rejects with CommandError, ConfigError or StoreError. */
 export async function openClient(
   input: Input,
   world: World,
-  { isLive = false }: ClientNeeds = {},
+  { isLive = false, mayBegin = false }: ClientNeeds = {},
 ): Promise<AdminClient> {
   const product = `glm-proxy/${world.version}`;
   const isHere = input.text("config") !== undefined || input.text("data") !== undefined;
@@ -49,7 +52,7 @@ export async function openClient(
   }
   if (isLive) throw noServer(socket);
   try {
-    return await openStoreClient(input, world);
+    return await openStoreClient(input, world, mayBegin);
   } catch (error) {
     if (!(error instanceof StoreError) || error.kind !== "locked") throw error;
     throw new CommandError(
@@ -80,12 +83,6 @@ export async function withClient<Result>(
 
 export function socketPath(input: Input, world: World): string {
   return join(resolve(world.cwd, dataFolder(environmentOf(input, world))), "admin.sock");
-}
-
-/** The environment, with the data folder that was named. */
-export function environmentOf(input: Input, world: World): World["env"] {
-  const folder = input.text("data");
-  return folder === undefined ? world.env : { ...world.env, STATE_DIRECTORY: resolve(world.cwd, folder) };
 }
 
 export function noServer(socket: string): CommandError {

@@ -1,6 +1,7 @@
 // The control plane without a server: over the store itself, in this process, which holds the database's lock meanwhile.
 // What it changes is in effect when the server starts.
 
+import { existsSync } from "node:fs";
 import { createControlPlane } from "../../admin/control-plane.ts";
 import { createLiveFeed } from "../../admin/live-feed.ts";
 import type { SchedulerSnapshot } from "../../admission/scheduler.ts";
@@ -9,17 +10,19 @@ import { openBooks } from "../../books.ts";
 import { createSecretMaker, type LoadedConfig } from "../../config/config.ts";
 import { listSettings } from "../../config/describe.ts";
 import type { Logger } from "../../observe/log.ts";
+import type { StoreTarget } from "../../store/store.ts";
 import type { Input } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { loadFor } from "../load.ts";
 import { exitCodes, type World } from "../world.ts";
 import type { AdminClient } from "./admin-client.ts";
-import { environmentOf } from "./open-client.ts";
+import { environmentOf } from "./environment.ts";
 
-/** Rejects with ConfigError or StoreError. */
-export async function openStoreClient(input: Input, world: World): Promise<AdminClient> {
+/** `mayBegin`: a database that is not there is made. Rejects with CommandError, ConfigError or StoreError. */
+export async function openStoreClient(input: Input, world: World, mayBegin: boolean): Promise<AdminClient> {
   const loaded = loadWithoutServing(input, world);
   const { settings } = loaded;
+  beginOrRefuse(settings.store, mayBegin, world);
   const books = await openBooks(settings, world.clock, createQuietLog(world));
   const queue = (): SchedulerSnapshot => ({
     waiting: 0,
@@ -58,6 +61,26 @@ export async function openStoreClient(input: Input, world: World): Promise<Admin
       await books.close();
     },
   };
+}
+
+/** Whoever looks with another account or folder than the server's should hear of it, not see an empty list. */
+function beginOrRefuse(store: StoreTarget, mayBegin: boolean, world: World): void {
+  if (store.kind !== "sqlite") return;
+  if (store.file === ":memory:") {
+    throw new CommandError("Cannot look into a database in memory: only the process that has it can.", {
+      exitCode: exitCodes.unavailable,
+    });
+  }
+  if (existsSync(store.file)) return;
+  if (mayBegin) {
+    world.printError(`No gateway runs here, and there was no database: made ${store.file}.`);
+    return;
+  }
+  throw new CommandError(`No gateway runs here, and there is no database at ${store.file}.`, {
+    exitCode: exitCodes.unavailable,
+    advice:
+      "Name another data folder with --data, run this as the account that runs the gateway, or begin with  glm-proxy user add NAME --admin",
+  });
 }
 
 /** The configuration as far as it concerns what is stored. Nothing is sent to the upstream: its key may be missing. */
