@@ -25,6 +25,7 @@ import type { CallRecord } from "./ledger/record.ts";
 import { describeCall, type Logger, logDecision } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { createSetup } from "./people/setup.ts";
+import { checkQuotasHourly, type QuotaCheck } from "./quota-check.ts";
 import { type CallRules, createCallRules } from "./rules.ts";
 import type { Stages } from "./stages.ts";
 import { chatCompletions } from "./surfaces/chat-completions.ts";
@@ -112,6 +113,16 @@ export async function createApp(
     clock,
     version,
   });
+  const quotaCheck: QuotaCheck = {
+    findDrift: books.findQuotaDrift,
+    onChecked(drift) {
+      metrics.noteQuotaDrift(drift);
+      if (drift > 0) log.error({ drift }, "quotas have drifted from the records: this is a bug");
+    },
+    onFailure: (error) => log.warn({ err: error }, "quotas could not be checked"),
+  };
+  // Where others write records too, they are more than this process has counted.
+  const stopChecking = books.store.kind === "sqlite" ? checkQuotasHourly(quotaCheck, clock) : () => {};
   const controlSocket = createControlSocket(control, clock.wallNow, onFailure);
   const routes = createRoutes();
   const server = createHttpServer({
@@ -192,6 +203,7 @@ export async function createApp(
 
   async function stop(): Promise<void> {
     await calls.drain(settings.server.shutdownGraceMs);
+    stopChecking();
     scheduler.close();
     control.close();
     const closed = Promise.all([server.close(), controlSocket.close()]);

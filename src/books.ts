@@ -34,6 +34,8 @@ export interface Books {
   readonly capture: ContentCapture;
   prices(): Prices;
   currency(): string;
+  /** How far the quotas' counters are from the records; null while something is on its way. Rejects with StoreError. */
+  findQuotaDrift(): Promise<number | null>;
   /** When a day as 2026-11-23 begins where quotas are counted, in Unix milliseconds. */
   startOfDay(day: string): number;
   /** Into a file that does not exist yet; audited. Rejects with StoreError. */
@@ -116,6 +118,8 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Log
     onFailure: (error) => log.error({ err: error }, "old records could not be pruned"),
   });
 
+  let settledCount = 0;
+
   async function noteAudit(note: Omit<AuditNote, "before">, actor: Actor): Promise<void> {
     const row = toAuditRow({ ...note, before: null }, actor, Math.round(clock.wallNow()));
     await store.db.insertInto("audit").values(row).execute();
@@ -130,6 +134,19 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Log
     capture,
     prices: () => prices,
     currency: () => prices.currency,
+    async findQuotaDrift() {
+      const isIdle = () => quotas.pendingCount === 0 && ledger.gauges().waiting === 0 && ledger.gauges().spooled === 0;
+      let largest = 0;
+      for (const [window, startsAt] of quotas.listStarts()) {
+        if (window !== "day" && window !== "total") continue;
+        const settledBefore = settledCount;
+        if (!isIdle()) return null;
+        const sums = await sumChargesSince(store, startsAt, timeZone);
+        if (!isIdle() || settledBefore !== settledCount) return null;
+        largest = Math.max(largest, quotas.findDrift(window, sums));
+      }
+      return largest;
+    },
     startOfDay: (day) => calendar.startOf(day),
     async backup(file, actor) {
       await store.backup(file);
@@ -142,6 +159,7 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Log
       return pruned;
     },
     settle(record) {
+      settledCount++;
       record.charge = toCharge(record);
       record.reservation?.settle(record.charge);
       ledger.settle(record);

@@ -14,6 +14,8 @@ import type { QuotaStanding, Quotas, QuotaWish, Reservation } from "./quotas.ts"
 import { createWindows, type Days, listStarts, type Windows } from "./windows.ts";
 
 export interface QuotaBook extends Quotas {
+  /** Calls that have reserved and not settled. */
+  readonly pendingCount: number;
   /** Where each window began, to sum records from: null for `total`. */
   listStarts(): readonly (readonly [LimitWindow, number | null])[];
   /** Adds what calls before this process took. Once for each window, before the first call. */
@@ -47,6 +49,7 @@ const concurrencyRetryMs = 1_000;
 export function createQuotas({ clock, days, timeZone, assumedOutputTokens, prices }: QuotaBookOptions): QuotaBook {
   const windowsAt = createWindows(days);
   const known = new Map<string, Counters>();
+  let pendingCount = 0;
 
   function find(kind: QuotaScope["kind"], id: string, windows: Windows): Counters {
     const name = `${kind} ${id}`;
@@ -85,6 +88,7 @@ export function createQuotas({ clock, days, timeZone, assumedOutputTokens, price
     ];
     const settlers = counted.map((counters) => counters.reserve(amounts));
     let isSettled = false;
+    pendingCount++;
     return {
       estimate,
       warnings: limited
@@ -94,6 +98,7 @@ export function createQuotas({ clock, days, timeZone, assumedOutputTokens, price
       settle(charge) {
         if (isSettled) return;
         isSettled = true;
+        pendingCount--;
         for (const settle of settlers) settle(toAmounts(charge));
       },
     };
@@ -167,6 +172,9 @@ export function createQuotas({ clock, days, timeZone, assumedOutputTokens, price
   }
 
   return {
+    get pendingCount() {
+      return pendingCount;
+    },
     reserve,
     look(scopes) {
       const windows = windowsAt(clock.wallNow());
