@@ -96,7 +96,9 @@ describe("the house", () => {
     for (const name of constructors) {
       const users = Array.from(sources).filter(
         ([file, text]) =>
-          text.includes(`${name}(`) && !text.includes(`function ${name}(`) && !/^src\/(?:app|books|ledger\/open-ledger|commands\/client\/store-client)\.ts$/.test(file),
+          text.includes(`${name}(`) &&
+          !text.includes(`function ${name}(`) &&
+          !/^src\/(?:app|books|ledger\/open-ledger|commands\/client\/store-client)\.ts$/.test(file),
       );
       assert.deepEqual(
         users.map(([file]) => file),

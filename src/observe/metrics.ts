@@ -108,7 +108,10 @@ export function createMetrics({ version, gauges, ledger, unsentBytes, userLabels
   const ledgerLost = gauge("glm_proxy_ledger_lost", "Changes of records that were given up since the start");
   const ledgerSpooled = gauge("glm_proxy_ledger_spooled", "Changes of records in the spool, for the database's return");
   const ledgerFailing = gauge("glm_proxy_ledger_failing", "1: records can't be written now");
-  const drift = gauge("glm_proxy_quota_drift", "Largest difference of a quota's counter from its records when last checked");
+  const drift = gauge(
+    "glm_proxy_quota_drift",
+    "Largest difference of a quota's counter from its records when last checked",
+  );
   new Gauge({
     name: "glm_proxy_build_info",
     help: "Version of the gateway and of Node",
