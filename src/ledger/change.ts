@@ -1,5 +1,5 @@
 // What is written of one call, as values in the order of the columns: its intent before it is sent, its end, or both
-// at once when it ended before the intent was written. Texts that others chose are made storable here.
+// at once when it ended before the intent was written. Texts that others chose are bounded here.
 
 import type { Charge } from "../base/charge.ts";
 import type { CallRecord } from "./record.ts";
@@ -15,7 +15,7 @@ export type Change =
 
 export type Value = string | number | null;
 
-/** What was said, where it is stored at all. Storable texts. */
+/** What was said, where it is stored at all. */
 export interface Content {
   readonly prompt: string;
   readonly answer: string;
@@ -77,7 +77,7 @@ export function toFinal(record: CallRecord, instance: string, content: Content |
   const toWall = (at: number | null) => (at === null ? null : Math.round(startedAtWallMs + (at - arrivedAt)));
   const values = [
     ...toFirstValues(record, record.outcome, record.charge, instance),
-    toStorable(record.upstreamKey),
+    shorten(record.upstreamKey),
     toWall(record.grantedAt),
     toWall(record.sentAt),
     toWall(record.firstByteAt),
@@ -86,9 +86,9 @@ export function toFinal(record: CallRecord, instance: string, content: Content |
     refusal?.status ?? 200,
     refusal?.reason ?? null,
     record.upstreamStatus,
-    toStorable(refusal?.facts.upstreamCode ?? null),
-    toStorable(record.upstreamRequestId),
-    toStorable(record.finishReason),
+    shorten(refusal?.facts.upstreamCode ?? null),
+    shorten(record.upstreamRequestId),
+    shorten(record.finishReason),
   ];
   return { kind: "final", id: record.id, values, content };
 }
@@ -96,14 +96,14 @@ export function toFinal(record: CallRecord, instance: string, content: Content |
 function toFirstValues(record: CallRecord, state: string, charge: Charge, instance: string): Value[] {
   return [
     record.id,
-    toStorable(record.callId),
+    shorten(record.callId),
     instance,
     state,
-    toStorable(record.userId),
-    toStorable(record.groupId),
+    shorten(record.userId),
+    shorten(record.groupId),
     record.keyId,
     record.surface,
-    toStorable(record.model),
+    shorten(record.model),
     record.isStream ? 1 : 0,
     Math.round(record.startedAtWallMs),
     record.bytesIn,
@@ -118,20 +118,12 @@ function toFirstValues(record: CallRecord, state: string, charge: Charge, instan
   ];
 }
 
-/**
- * PostgreSQL takes neither NUL characters nor halves of surrogate pairs: U+FFFD stands for them. What is longer than
- * `charactersMax` is cut.
- */
-export function toStorable(text: string, charactersMax?: number): string;
-export function toStorable(text: string | null, charactersMax?: number): string | null;
-export function toStorable(text: string | null, charactersMax = textCharactersMax): string | null {
-  if (text === null) return null;
-  const cut = text.length > charactersMax ? cutText(text, charactersMax) : text;
-  return (cut.includes("\0") ? cut.replaceAll("\0", "\uFFFD") : cut).toWellFormed();
-}
-
-/** Never between the two halves of a pair. */
-function cutText(text: string, charactersMax: number): string {
-  const last = text.charCodeAt(charactersMax - 1);
-  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? charactersMax - 1 : charactersMax);
+/** At most `textCharactersMax` of it, and never half of a character. */
+export function shorten(text: string): string;
+export function shorten(text: string | null): string | null;
+export function shorten(text: string | null): string | null {
+  if (text === null || text.length <= textCharactersMax) return text;
+  const last = text.charCodeAt(textCharactersMax - 1);
+  const isFirstHalf = last >= 0xd800 && last <= 0xdbff;
+  return text.slice(0, isFirstHalf ? textCharactersMax - 1 : textCharactersMax);
 }

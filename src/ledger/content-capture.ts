@@ -2,7 +2,7 @@
 // costs a comparison for each call.
 
 import type { Clock } from "../base/clock.ts";
-import { type Content, toStorable } from "./change.ts";
+import type { Content } from "./change.ts";
 import type { CallRecord } from "./record.ts";
 
 export interface ContentCapture {
@@ -55,6 +55,6 @@ export function createContentCapture(isOn: () => boolean, clock: Clock): Content
 }
 
 function toText(kept: Buffer, totalBytes: number): string {
-  const text = toStorable(kept.toString("utf8"), Number.POSITIVE_INFINITY);
+  const text = kept.toString("utf8");
   return kept.length < totalBytes ? `${text} [cut: ${totalBytes} bytes in all]` : text;
 }

@@ -3,12 +3,13 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import fc from "fast-check";
 import { arrive, charge, estimate, isIdle, serve } from "../../test/support/call-records.ts";
 import { createManualClock, type ManualClock, settle as settleTasks } from "../../test/support/manual-clock.ts";
+import { until } from "../../test/support/until.ts";
 import { createValve, type Valve } from "../../test/support/valve.ts";
 import { Refusal } from "../base/refusal.ts";
 import { openStore } from "../store/open-store.ts";
 import { type Store, StoreError } from "../store/store.ts";
 import type { LedgerAlarm } from "./alarms.ts";
-import { createLedger } from "./group-commit.ts";
+import { createGroupCommit } from "./group-commit.ts";
 import type { Ledger } from "./ledger.ts";
 import type { CallRecord } from "./record.ts";
 import { createToStatements } from "./statements.ts";
@@ -29,8 +30,9 @@ beforeEach(async () => {
 });
 afterEach(() => store.close());
 
-function open(isStrict = true): Ledger {
-  return createLedger({ sink: valve, instance: "here", isStrict, clock, onAlarm: (alarm) => void alarms.push(alarm) });
+function open(isStrict = true, lingerMs = 0): Ledger {
+  const onAlarm = (alarm: LedgerAlarm) => void alarms.push(alarm);
+  return createGroupCommit({ sink: valve, instance: "here", isStrict, clock, onAlarm, lingerMs });
 }
 
 function readRows() {
@@ -93,8 +95,8 @@ describe("a ledger that works", () => {
     assert.equal((await readRows()).length, 502);
   });
 
-  it("arms no timer that delays a record", async () => {
-    const ledger = open();
+  it("arms no timer that delays an intent", async () => {
+    const ledger = open(true, 10);
     await ledger.begin(arrive(clock), estimate);
     assert.equal(clock.armedCount, 0);
   });
@@ -168,6 +170,58 @@ describe("a ledger that works", () => {
       alarms.map(({ what }) => what),
       ["failing", "lost"],
     );
+  });
+});
+
+describe("the end of a call, for which nobody waits", () => {
+  it("goes with the next intent", async () => {
+    const ledger = open(true, 10);
+    const record = arrive(clock);
+    await ledger.begin(record, estimate);
+    ledger.settle(serve(record, clock));
+    await ledger.begin(arrive(clock), estimate);
+    assert.deepEqual(
+      valve.batches.map(({ length }) => length),
+      [1, 2],
+    );
+    assert.equal(clock.armedCount, 0);
+  });
+
+  it("goes by itself after ten milliseconds, with whatever came meanwhile", async () => {
+    const ledger = open(true, 10);
+    const records = [arrive(clock), arrive(clock)] as const;
+    for (const record of records) await ledger.begin(record, estimate);
+    await settleTasks();
+    ledger.settle(serve(records[0], clock));
+    await clock.advance(6);
+    ledger.settle(serve(records[1], clock));
+    await clock.advance(3);
+    assert.equal(valve.batches.length, 2);
+    await clock.advance(1);
+    await isIdle(ledger);
+    assert.deepEqual(
+      valve.batches.map(({ length }) => length),
+      [1, 1, 2],
+    );
+  });
+
+  it("does not wait when there are enough of them for a batch", async () => {
+    const ledger = open(true, 10);
+    for (let count = 0; count < 499; count++) ledger.settle(arrive(clock, { refusal: new Refusal("queue_full") }));
+    assert.equal(valve.batches.length, 0);
+    ledger.settle(arrive(clock, { refusal: new Refusal("queue_full") }));
+    await isIdle(ledger);
+    assert.deepEqual(
+      valve.batches.map(({ length }) => length),
+      [500],
+    );
+  });
+
+  it("does not wait when the ledger is closed", async () => {
+    const ledger = open(true, 10);
+    ledger.settle(serve(arrive(clock), clock));
+    await ledger.close(1_000);
+    assert.equal((await readRows()).length, 1);
   });
 });
 
@@ -400,54 +454,62 @@ describe("a ledger, whatever happens in whatever order", () => {
       { weight: 1, arbitrary: fc.constant("crash of commit") },
     );
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.boolean(), async (steps, isStrict) => {
-        await store.db.deleteFrom("calls").execute();
-        const ledger = open(isStrict);
-        const records: CallRecord[] = [];
-        const noted = new Set<string>();
-        let settled = 0;
-        const settleNext = () => {
-          const record = records[settled];
-          if (!record) return;
-          settled++;
-          ledger.settle(serve(record, clock));
-        };
-        for (const name of steps) {
-          if (name === "begin") {
-            const record = arrive(clock);
-            records.push(record);
-            ledger.begin(record, estimate).then(
-              () => noted.add(record.id),
-              () => {},
-            );
-          } else if (name === "settle") settleNext();
-          else if (name === "hold") valve.hold();
-          else if (name === "release") valve.release();
-          else if (name === "fail") valve.fail(full);
-          else if (name === "work") valve.fail(null);
-          else if (name === "wait") await clock.advance(1_000);
-          else {
-            // It was committed, and nobody heard of it.
-            const toStatements = createToStatements(store);
-            valve.fail((changes) => {
-              void store.writeBatch(toStatements(changes));
-              return full();
-            });
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 60 }),
+        fc.boolean(),
+        fc.boolean(),
+        async (steps, isStrict, lingers) => {
+          await store.db.deleteFrom("calls").execute();
+          const ledger = open(isStrict, lingers ? 10 : 0);
+          const records: CallRecord[] = [];
+          const noted = new Set<string>();
+          let settled = 0;
+          const settleNext = () => {
+            const record = records[settled];
+            if (!record) return;
+            settled++;
+            ledger.settle(serve(record, clock));
+          };
+          for (const name of steps) {
+            if (name === "begin") {
+              const record = arrive(clock);
+              records.push(record);
+              ledger.begin(record, estimate).then(
+                () => noted.add(record.id),
+                () => {},
+              );
+            } else if (name === "settle") settleNext();
+            else if (name === "hold") valve.hold();
+            else if (name === "release") valve.release();
+            else if (name === "fail") valve.fail(full);
+            else if (name === "work") valve.fail(null);
+            else if (name === "wait") await clock.advance(1_000);
+            else {
+              // It was committed, and nobody heard of it.
+              const toStatements = createToStatements(store);
+              valve.fail((changes) => {
+                void store.writeBatch(toStatements(changes));
+                return full();
+              });
+            }
+            await settleTasks();
           }
-          await settleTasks();
-        }
-        valve.release();
-        valve.fail(null);
-        await clock.advance(6_000);
-        while (settled < records.length) settleNext();
-        await isIdle(ledger);
-        const rows = await readRows();
-        assert.deepEqual(rows.map(({ id }) => id).sort(), records.map(({ id }) => id).sort());
-        for (const { state, cost_micros } of rows)
-          assert.deepEqual([state, cost_micros], ["served", charge.costMicros]);
-        for (const id of noted) assert.ok(rows.some((row) => row.id === id));
-        assert.equal(ledger.gauges().lost, 0);
-      }),
+          valve.release();
+          valve.fail(null);
+          await clock.advance(6_000);
+          while (settled < records.length) settleNext();
+          await until("the ledger is idle", async () => {
+            await clock.advance(10);
+            return ledger.gauges().waiting === 0;
+          });
+          const rows = await readRows();
+          assert.deepEqual(rows.map(({ id }) => id).sort(), records.map(({ id }) => id).sort());
+          for (const { state, cost_micros } of rows)
+            assert.deepEqual([state, cost_micros], ["served", charge.costMicros]);
+          for (const id of noted) assert.ok(rows.some((row) => row.id === id));
+          assert.equal(ledger.gauges().lost, 0);
+        },
+      ),
       { numRuns: 150 },
     );
   });

@@ -27,7 +27,7 @@ export interface Sink {
   write(changes: readonly Change[]): Promise<void>;
 }
 
-export interface LedgerOptions {
+export interface GroupCommitOptions {
   readonly sink: Sink;
   /** Which process writes. */
   readonly instance: string;
@@ -36,11 +36,11 @@ export interface LedgerOptions {
   readonly onAlarm: OnAlarm;
   /** What was said in a call that has ended; null: nothing that is stored. Default: null. */
   readonly contentOf?: (record: CallRecord) => Content | null;
+  /** How long the end of a call waits for others to go with; a sudden end of the process makes it `unknown`. Default: 10. */
+  readonly lingerMs?: number;
 }
 
 const batchMax = 500;
-/** How long the end of a call waits for others to go with. A sudden end of the process makes such calls `unknown`. */
-const lingerMs = 10;
 /** Ends of calls that wait beside those that are never dropped. */
 const looseMax = 10_000;
 const contentCharactersMax = 64 * 1024 * 1024;
@@ -48,8 +48,8 @@ const retryMs = 1_000;
 /** A write that takes longer counts as failing until it returns. */
 const stallMs = 5_000;
 
-export function createLedger(options: LedgerOptions): Ledger {
-  const { sink, instance, isStrict, clock, onAlarm, contentOf = () => null } = options;
+export function createGroupCommit(options: GroupCommitOptions): Ledger {
+  const { sink, instance, isStrict, clock, onAlarm, contentOf = () => null, lingerMs = 10 } = options;
   const calls = new WeakMap<CallRecord, TrackedCall>();
   const backlog = new Backlog(looseMax);
   const losses = createLossCount(clock, onAlarm);
@@ -116,7 +116,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   }
 
   function mayLinger(): boolean {
-    if (backlog.intents > 0 || backlog.size >= batchMax || isFailing || isClosing || isLate) {
+    if (backlog.intents > 0 || backlog.size >= batchMax || isFailing || isClosing || isLate || lingerMs === 0) {
       cancelLinger?.();
       cancelLinger = null;
       isLate = false;

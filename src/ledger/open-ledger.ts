@@ -10,7 +10,7 @@ import type { Store } from "../store/store.ts";
 import type { OnAlarm } from "./alarms.ts";
 import type { Content } from "./change.ts";
 import { createDelivery } from "./delivery.ts";
-import { createLedger } from "./group-commit.ts";
+import { createGroupCommit, type Sink } from "./group-commit.ts";
 import type { Ledger } from "./ledger.ts";
 import type { CallRecord } from "./record.ts";
 import { recoverOpenCalls } from "./recovery.ts";
@@ -27,6 +27,8 @@ export interface OpenLedgerOptions {
   readonly onAlarm: OnAlarm;
   /** What was said in a call that has ended; null: nothing that is stored. Default: null. */
   readonly contentOf?: (record: CallRecord) => Content | null;
+  /** How long the end of a call waits for others to be written with. Default: 10. */
+  readonly lingerMs?: number;
 }
 
 export interface OpenedLedger {
@@ -45,8 +47,8 @@ async function openDirectLedger(options: OpenLedgerOptions): Promise<OpenedLedge
   // Nobody else has this database: whatever is open was left.
   const unknownCount = await recoverOpenCalls(store, { endedAt: clock.wallNow(), instance: null });
   const toStatements = createToStatements(store);
-  const sink = { write: (changes: Parameters<typeof toStatements>[0]) => store.writeBatch(toStatements(changes)) };
-  const ledger = createLedger({ ...options, sink, instance: await readInstance(store, clock) });
+  const sink: Sink = { write: (changes) => store.writeBatch(toStatements(changes)) };
+  const ledger = createGroupCommit({ ...options, sink, instance: await readInstance(store, clock) });
   return { ledger, unknownCount };
 }
 
@@ -89,14 +91,14 @@ async function openSpooledLedger(options: OpenLedgerOptions): Promise<OpenedLedg
     onAlarm({ what: "spool_filling", text });
   }
 
-  const sink: Parameters<typeof createLedger>[0]["sink"] = {
+  const sink: Sink = {
     async write(changes) {
       await spool.append(changes);
       watchSpool();
       delivery.kick();
     },
   };
-  const ledger = createLedger({ ...options, sink, instance });
+  const ledger = createGroupCommit({ ...options, sink, instance });
   return {
     unknownCount,
     ledger: {

@@ -46,7 +46,7 @@ const tables = [
 export async function openSpool({ file, bytesMax, newInstance }: SpoolOptions): Promise<Spool> {
   const thread = await openSqliteThread({ file, role: "writer" });
   const run = async (sql: string, ...parameters: Value[]) =>
-    ((await thread.ask({ kind: "run", sql, parameters })).rows ?? []) as Record<string, Value>[];
+    ((await thread.ask({ kind: "run", isInside: false, sql, parameters })).rows ?? []) as Record<string, Value>[];
   const batch = (sql: string, rows: readonly (readonly Value[])[]) =>
     thread.ask({ kind: "batch", statements: rows.map((parameters) => ({ sql, parameters })) });
 

@@ -70,17 +70,17 @@ export function storeContract(fresh: () => Promise<FreshStore>, { isKept }: { is
   it("tells a fault of the statement from one of the database", async () => {
     const store = await (await fresh()).open();
     await store.writeBatch([note(store, "a")]);
-    for (const failing of [
-      store.writeBatch([note(store, "a")]),
-      store.db.insertInto("meta").values({ name: "a", value: "" }).execute(),
-      sql`select nonsense`.execute(store.db),
-      store.db
-        .insertInto("users")
-        .values({ name: "x", role: "king" } as never)
-        .execute(),
-    ]) {
-      await assert.rejects(failing, ({ name }: Error) => name !== "StoreError");
-    }
+    const failing = [
+      () => store.writeBatch([note(store, "a")]),
+      () => store.db.insertInto("meta").values({ name: "a", value: "" }).execute(),
+      () => sql`select nonsense`.execute(store.db),
+      () =>
+        store.db
+          .insertInto("users")
+          .values({ name: "x", role: "king" } as never)
+          .execute(),
+    ];
+    for (const fail of failing) await assert.rejects(fail, ({ name }: Error) => name !== "StoreError");
   });
 
   it("requires of a user's group that it is there", async () => {

@@ -164,8 +164,7 @@ describe("a gateway whose disk is full", { skip }, () => {
   });
   afterEach(async () => {
     disk.free();
-    await gateway.stop();
-    disk.remove();
+    await gateway.stop().finally(disk.remove);
   });
 
   async function callUntil(what: string, isReached: (status: number) => boolean): Promise<void> {

@@ -122,7 +122,10 @@ export async function startGateway(
   };
   const logLines: string[] = [];
   const log = pino({ level: settings.log.level, base: null }, { write: (line: string) => void logLines.push(line) });
-  const app = await createApp(settings, "0.0.0-test", log, systemClock);
+  const app = await createApp(settings, "0.0.0-test", log, systemClock).catch(async (error: unknown) => {
+    await simulator.close();
+    throw error;
+  });
   const port = await app.start();
   const url = `http://127.0.0.1:${port}`;
   return {

@@ -24,6 +24,9 @@ export function createSmallDisk(megabytes: number): SmallDisk | null {
     return null;
   }
   const ballast = join(folder, "ballast");
+  // Lazily: whatever still has a file open there, nothing stays mounted.
+  const unmount = () => execFileSync("umount", ["--lazy", folder]);
+  process.once("exit", unmount);
   return {
     folder,
     fill() {
@@ -32,7 +35,8 @@ export function createSmallDisk(megabytes: number): SmallDisk | null {
     },
     free: () => rmSync(ballast, { force: true }),
     remove() {
-      execFileSync("umount", [folder]);
+      process.off("exit", unmount);
+      unmount();
       rmdirSync(folder);
     },
   };
