@@ -4,25 +4,26 @@ import type { Entry, OptionSpec, Verb } from "./command.ts";
 import { usageError } from "./command-error.ts";
 import { exitCodes } from "./world.ts";
 
-export const completions: Verb = {
-  name: "completions",
-  summary: "print a completion script for bash, zsh or fish",
-  arguments: [{ name: "<shell>", description: "bash, zsh or fish" }],
-  examples: [
-    "glm-proxy completions bash > ~/.local/share/bash-completion/completions/glm-proxy",
-    "glm-proxy completions zsh > ~/.zfunc/_glm-proxy    # with fpath+=(~/.zfunc) before compinit in ~/.zshrc",
-    "glm-proxy completions fish > ~/.config/fish/completions/glm-proxy.fish",
-  ],
-  async run(input, world) {
-    const shell = input.required(0);
-    const format = formats.get(shell);
-    if (!format) throw usageError(`Cannot complete in ${shell}: known are ${[...formats.keys()].join(", ")}.`);
-    // Only when it runs: the tree knows this command too.
-    const { entries } = await import("./tree.ts");
-    world.write(format(await readTree(entries)));
-    return exitCodes.fine;
-  },
-};
+/** `entries`: the first level of the command tree, which knows this command too. */
+export function createCompletions(entries: readonly Entry[]): Verb {
+  return {
+    name: "completions",
+    summary: "print a completion script for bash, zsh or fish",
+    arguments: [{ name: "<shell>", description: "bash, zsh or fish" }],
+    examples: [
+      "glm-proxy completions bash > ~/.local/share/bash-completion/completions/glm-proxy",
+      "glm-proxy completions zsh > ~/.zfunc/_glm-proxy    # with fpath+=(~/.zfunc) before compinit in ~/.zshrc",
+      "glm-proxy completions fish > ~/.config/fish/completions/glm-proxy.fish",
+    ],
+    async run(input, world) {
+      const shell = input.required(0);
+      const format = formats.get(shell);
+      if (!format) throw usageError(`Cannot complete in ${shell}: known are ${[...formats.keys()].join(", ")}.`);
+      world.write(format(await readTree(entries)));
+      return exitCodes.fine;
+    },
+  };
+}
 
 /** A command as completion needs it. */
 export interface Node {
@@ -100,7 +101,7 @@ function namesOf({ long, short }: Flag): string[] {
   return short === null ? [long] : [long, short];
 }
 
-function formatBash(tree: readonly Node[]): string {
+export function formatBash(tree: readonly Node[]): string {
   const paths = listPaths(tree);
   const groups = tree.filter(({ children }) => children.length > 0).map(({ name }) => name);
   const values = paths.flatMap(({ path, node }) =>
@@ -135,7 +136,7 @@ complete -o default -F _glm_proxy glm-proxy
 `;
 }
 
-function formatZsh(tree: readonly Node[]): string {
+export function formatZsh(tree: readonly Node[]): string {
   const describe = (nodes: readonly Node[]) =>
     nodes.map(({ name, summary }) => `    ${quoteShell(`${escapeZsh(name)}:${escapeZsh(summary)}`)}`).join("\n");
   const specOf = (flag: Flag) => {
@@ -180,7 +181,7 @@ _glm_proxy "$@"
 `;
 }
 
-function formatFish(tree: readonly Node[]): string {
+export function formatFish(tree: readonly Node[]): string {
   const names = tree.map(({ name }) => name).join(" ");
   const lines = tree.flatMap((node) => [
     `complete -c glm-proxy -n ${quoteShell(`not __fish_seen_subcommand_from ${names}`)} -f -a ${node.name} -d ${quoteShell(node.summary)}`,

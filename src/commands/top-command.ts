@@ -117,15 +117,16 @@ export function layoutView(view: View, { columns, rows }: ScreenSize, style: Sty
   const title = `glm-proxy  ${formatTimeOfDay(now)}`;
   const hint = "q ends";
   const head = `${padToWidth(title, Math.max(measureWidth(title) + 2, columns - hint.length))}${hint}`;
+  const heading = (text: string) => style.apply("bold", cutToWidth(text, columns));
   const sections = [
     upstreams.flatMap((upstream) => layoutUpstream(upstream, columns, style)),
     ["", ...layoutUsers(queue, columns, style)],
     [
       "",
-      style.apply("bold", plural(queue.running_count, "call runs", "calls run")),
+      heading(plural(queue.running_count, "call runs", "calls run")),
       ...section(queue.running, runningColumns, columns, style),
     ],
-    ["", style.apply("bold", describeWaiting(queue)), ...section(queue.waiting, waitingColumns, columns, style)],
+    ["", heading(describeWaiting(queue)), ...section(queue.waiting, waitingColumns, columns, style)],
   ];
   const first =
     trouble === null
@@ -151,7 +152,7 @@ function share(sections: readonly (readonly string[])[], rowsMax: number): strin
   return sections.flatMap((lines, index) => {
     const count = counts[index] ?? 0;
     if (count >= lines.length) return lines;
-    return count === 0 ? [] : [...lines.slice(0, count - 1), `  … ${lines.length - count + 1} more`];
+    return count === 0 ? [] : [...lines.slice(0, count - 1), `… ${lines.length - count + 1} more`];
   });
 }
 
@@ -195,7 +196,7 @@ function layoutUsers({ waiting, running }: QueueJson, columns: number, style: St
     (a, b) => b.running + b.waiting - a.running - a.waiting || (a.user < b.user ? -1 : 1),
   );
   return [
-    style.apply("bold", plural(rows.size, "active user", "active users")),
+    style.apply("bold", cutToWidth(plural(rows.size, "active user", "active users"), columns)),
     ...section(busiest, userColumns, columns, style),
   ];
 }

@@ -103,6 +103,6 @@ export const entries: readonly Entry[] = [
   {
     name: "completions",
     summary: "print a completion script for bash, zsh or fish",
-    load: async () => (await import("./completions-command.ts")).completions,
+    load: async () => (await import("./completions-command.ts")).createCompletions(entries),
   },
 ];

@@ -40,10 +40,7 @@ describe("layoutTable()", () => {
       const lines = layoutTable(columns, rows, width, plainStyle);
       for (const line of lines) assert.ok(measureWidth(line) <= width, `${width}: ${line}`);
     }
-    assert.deepEqual(
-      layoutTable(columns, rows, 40, plainStyle)[1],
-      "aaaaaaaaaaaaa…      7  bbbbbbbbbbbbbbbb…".slice(0, 40),
-    );
+    assert.equal(layoutTable(columns, rows, 40, plainStyle)[1], "aaaaaaaaaaaaaa…      7  bbbbbbbbbbbbbbb…");
   });
 
   it("makes cells one harmless line", () => {
