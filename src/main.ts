@@ -59,8 +59,9 @@ process.exitCode = await runCli(process.argv.slice(2), world);
 /** On standard error, so that the answer of a command can go into a pipe. */
 async function ask(question: string, isShown: boolean): Promise<string> {
   const hidden = new Writable({ write: (_chunk, _encoding, done) => done() });
-  if (!isShown) process.stderr.write(question);
+  // Takes the terminal's echo away: only then the question, so that nothing of a quick answer shows.
   const reader = createInterface({ input: process.stdin, output: isShown ? process.stderr : hidden, terminal: true });
+  if (!isShown) process.stderr.write(question);
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
   reader.once("SIGINT", () => reader.close());
   reader.once("close", () => reject(new CommandError("Nothing was done: the question was not answered.")));

@@ -2,6 +2,7 @@
 
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
+import { sqliteThreadPlugin } from "./sqlite-thread-plugin.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -22,6 +23,7 @@ await build({
     // Some of the bundled packages are CommonJS and ask for Node's own modules by require().
     js: "#!/usr/bin/env node\nimport { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);",
   },
+  plugins: [sqliteThreadPlugin],
   logLevel: "warning",
 });
 chmodSync(outfile, 0o755);

@@ -1,7 +1,7 @@
 // glm-proxy tail: calls as they end. A server that restarts is waited for, and what ended meanwhile is fetched.
 
 import { between, describeOutcome, describeTokens, styleOf } from "./call-columns.ts";
-import type { AdminClient } from "./client/admin-client.ts";
+import type { AdminClient, StreamEvent } from "./client/admin-client.ts";
 import { askAll, withQuery } from "./client/ask.ts";
 import { filterOptions, type Query, readFilters } from "./client/filters.ts";
 import { clientOptions, openClient } from "./client/open-client.ts";
@@ -63,8 +63,8 @@ async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   const printed = new Set<string>();
-  /** When what was printed ended, at the latest: what ended before is old. */
-  let since = world.clock.wallNow();
+  /** When what is known ended, at the latest, by the server's clock: what ended before is old. */
+  let since = 0;
   let isFirst = true;
 
   function printOnce(call: CallJson): void {
@@ -79,32 +79,39 @@ async function follow(
   async function catchUp(): Promise<void> {
     const recent = await askAll<CallJson>(client, "list calls", withQuery("/admin/calls", query), missedMax);
     const ended = recent.filter(({ ended_at }) => ended_at !== null).sort((a, b) => endOf(a) - endOf(b));
-    const wanted = isFirst ? ended.slice(ended.length - lines) : ended.filter((call) => endOf(call) >= since);
-    if (isFirst) for (const { id } of ended.slice(0, ended.length - lines)) printed.add(id);
+    const older = Math.max(0, ended.length - lines);
+    const wanted = isFirst ? ended.slice(older) : ended.filter((call) => endOf(call) >= since);
+    if (isFirst) {
+      for (const { id } of ended.slice(0, older)) printed.add(id);
+      since = Math.max(0, ...ended.map(endOf));
+    }
     isFirst = false;
     for (const call of wanted) printOnce(call);
   }
 
+  /** Resolves when the stream ends. Listening begins before the catching up: what ends in between is in both. */
+  async function listen(): Promise<void> {
+    const early: CallJson[] = [];
+    let isCaughtUp = false;
+    const { promise: opened, resolve: onOpen } = Promise.withResolvers<void>();
+    const onEvent = ({ name, json }: StreamEvent) => {
+      if (name !== "call") return;
+      if (isCaughtUp) printOnce(json as CallJson);
+      else early.push(json as CallJson);
+    };
+    const stream = client.events(withQuery("/admin/events", { types: "call", ...query }), { onOpen, onEvent }, signal);
+    await Promise.race([opened, stream]);
+    // Its failure is told below, once.
+    stream.catch(() => {});
+    await catchUp();
+    isCaughtUp = true;
+    for (const call of early) printOnce(call);
+    await stream;
+  }
+
   while (!signal.aborted) {
     try {
-      // Listening begins first: what ends in between is in both, and printed once.
-      const heard: CallJson[] = [];
-      let isCaughtUp = false;
-      const path = withQuery("/admin/events", { types: "call", ...query });
-      const stream = client.events(
-        path,
-        ({ name, json }) => {
-          if (name !== "call") return;
-          if (isCaughtUp) printOnce(json as CallJson);
-          else heard.push(json as CallJson);
-        },
-        signal,
-      );
-      stream.catch(() => {});
-      await catchUp();
-      isCaughtUp = true;
-      for (const call of heard) printOnce(call);
-      await stream;
+      await listen();
       if (!signal.aborted) world.printError("The connection has ended; waiting for the server …");
     } catch (error) {
       if (signal.aborted) return;

@@ -28,7 +28,7 @@ export const usage: Verb = {
     ...Object.values(filters),
     {
       flags: "--format <format>",
-      description: "table, csv or json (default: table on a terminal, else json)",
+      description: "default: table on a terminal, else json",
       choices: ["table", "csv", "json"],
     },
     { flags: "--json", description: "the same as --format json" },

@@ -68,7 +68,7 @@ async function createPeopleAndLedger(db: Kysely<unknown>, kind: Store["kind"]): 
   await schema
     .createTable("audit")
     .addColumn("id", kind === "postgres" ? "bigserial" : "integer", (column) =>
-      kind === "postgres" ? column.primaryKey() : column.primaryKey().autoIncrement(),
+      kind === "postgres" ? column.notNull().primaryKey() : column.notNull().primaryKey().autoIncrement(),
     )
     .addColumn("at", "bigint", (column) => column.notNull())
     .addColumn("actor", "text", (column) => column.notNull())

@@ -1,7 +1,9 @@
 // Opens the store that is configured and brings its tables up to date, under the database's own lock.
 
 import { type Migration, Migrator } from "kysely/migration";
-import { migrations } from "./migrations.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { keepCopyBefore } from "./migration-copies.ts";
+import { migrations, type NamedMigration } from "./migrations.ts";
 import { openPostgresStore } from "./postgres-store.ts";
 import { openSqliteStore } from "./sqlite-store.ts";
 import { type Store, StoreError, type StoreTarget } from "./store.ts";
@@ -27,8 +29,14 @@ export async function openStore(target: StoreTarget, options: OpenOptions): Prom
 }
 
 /** The store as it is, for `migrate`. */
-export function connectStore(target: StoreTarget, onIdleError: (error: Error) => void = () => {}): Promise<Store> {
-  return target.kind === "sqlite" ? openSqliteStore(target.file) : openPostgresStore({ url: target.url, onIdleError });
+export function connectStore(
+  target: StoreTarget,
+  onIdleError: (error: Error) => void = () => {},
+  clock: Clock = systemClock,
+): Promise<Store> {
+  return target.kind === "sqlite"
+    ? openSqliteStore(target.file, clock)
+    : openPostgresStore({ url: target.url, clock, onIdleError });
 }
 
 export interface MigrationState {
@@ -37,16 +45,22 @@ export interface MigrationState {
   readonly appliedAt: Date | null;
 }
 
-export async function listMigrations(store: Store): Promise<readonly MigrationState[]> {
-  await requireKnown(store);
-  const states = await createMigrator(store).getMigrations();
+/** Rejects with StoreError. `known`: the history to compare with, by default this version's. */
+export async function listMigrations(store: Store, known = migrations): Promise<readonly MigrationState[]> {
+  await requireKnown(store, known);
+  const states = await createMigrator(store, known).getMigrations();
   return states.map(({ name, executedAt }) => ({ name, appliedAt: executedAt ?? null }));
 }
 
-/** Applies what is missing; each is done wholly or not at all. Returns the names of those applied. */
-export async function migrate(store: Store): Promise<readonly string[]> {
-  await requireKnown(store);
-  const { error, results = [] } = await createMigrator(store).migrateToLatest();
+/**
+ * Applies what is missing; all of it is done or nothing, whatever happens in between. Of a SQLite file that has tables
+ * already, a copy is kept. Returns the names of those applied. Rejects with StoreError.
+ */
+export async function migrate(store: Store, known = migrations): Promise<readonly string[]> {
+  const states = await listMigrations(store, known);
+  const missing = states.find(({ appliedAt }) => appliedAt === null);
+  if (missing && states.some(({ appliedAt }) => appliedAt !== null)) await keepCopyBefore(missing.name, store);
+  const { error, results = [] } = await createMigrator(store, known).migrateToLatest();
   if (error !== undefined) throw error;
   return results.map(({ migrationName }) => migrationName);
 }
@@ -57,18 +71,22 @@ async function requireMigrated(store: Store): Promise<void> {
   throw new StoreError("unmigrated", "the database's tables are not up to date: run `glm-proxy migrate up`");
 }
 
-/** Tables that a later version made are not touched by this one. */
-async function requireKnown(store: Store): Promise<void> {
+/** Tables that a later version or another program made are not touched by this one. */
+async function requireKnown(store: Store, known: readonly NamedMigration[]): Promise<void> {
   const tables = await store.db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some(({ name }) => name === "kysely_migration")) return;
-  const known = new Set(migrations.map(({ name }) => name));
+  const tableNames = new Set(tables.map(({ name }) => name));
+  if (!tableNames.has("kysely_migration")) {
+    if (!["users", "groups", "calls"].some((name) => tableNames.has(name))) return;
+    throw new StoreError("broken", "the database holds tables of another program: give glm-proxy one of its own");
+  }
   const { rows } = await store.db.executeQuery<{ name: string }>(
     store.db
       .selectFrom("kysely_migration" as never)
       .select("name" as never)
       .compile() as never,
   );
-  const unknown = rows.find(({ name }) => !known.has(name));
+  const knownNames = new Set(known.map(({ name }) => name));
+  const unknown = rows.find(({ name }) => !knownNames.has(name));
   if (unknown === undefined) return;
   throw new StoreError(
     "newer",
@@ -76,12 +94,12 @@ async function requireKnown(store: Store): Promise<void> {
   );
 }
 
-function createMigrator(store: Store): Migrator {
+function createMigrator(store: Store, known: readonly NamedMigration[]): Migrator {
   const provider = {
     getMigrations: () =>
       Promise.resolve(
         Object.fromEntries(
-          migrations.map(({ name, up }): [string, Migration] => [name, { up: (db) => up(db, store.kind) }]),
+          known.map(({ name, up }): [string, Migration] => [name, { up: (db) => up(db, store.kind) }]),
         ),
       ),
   };

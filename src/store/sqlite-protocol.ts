@@ -11,7 +11,9 @@ export interface ThreadOptions {
 export type ThreadRequest = { readonly id: number } & ThreadTask;
 
 export type ThreadTask =
-  | ({ readonly kind: "run" } & Statement)
+  /** `isInside`: belongs to a transaction that was begun. Fails when that is gone, instead of being done without it. */
+  | ({ readonly kind: "run"; readonly isInside?: boolean } & Statement)
+  | { readonly kind: "rollback" }
   | { readonly kind: "batch"; readonly statements: readonly Statement[] }
   | { readonly kind: "backup"; readonly file: string }
   | { readonly kind: "close" };
@@ -29,6 +31,6 @@ export interface ThreadError {
   readonly message: string;
   /** SQLite's extended result code, or 0. */
   readonly errcode: number;
-  /** Whether the file system refused it, rather than SQLite. */
-  readonly isOfFile: boolean;
+  /** Node's, as ENOSPC, or "". */
+  readonly code: string;
 }

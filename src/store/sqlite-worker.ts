@@ -2,141 +2,128 @@
 // other, and answers. The other side is sqlite-thread.ts. In a bundle, this file is a part of the whole: it serves only
 // where it was started as such a thread.
 
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
-import { backup, DatabaseSync, type SQLInputValue } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { copyDatabase, DatabaseFileError, openForReading, openForWriting, takeFile } from "./sqlite-file.ts";
 import type { ThreadAnswer, ThreadError, ThreadOptions, ThreadRequest } from "./sqlite-protocol.ts";
+import { createStatementCache, type StatementCache } from "./statement-cache.ts";
+import type { Statement } from "./store.ts";
 
+const abortCode = 4;
 const ioErrorCode = 10;
 const statementsMax = 200;
 
 class Connection {
-  readonly #options: ThreadOptions;
-  #database: DatabaseSync;
+  readonly #file: string;
+  readonly #isReader: boolean;
   /** Held as long as the process lives: a second one finds it taken. */
-  #lock: DatabaseSync | null = null;
-  #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
+  readonly #lock: DatabaseSync | null = null;
+  /** Null after a failure of the disk, until it can be opened again. */
+  #open: { readonly database: DatabaseSync; readonly statements: StatementCache<StatementSync> } | null = null;
 
-  constructor(options: ThreadOptions) {
-    this.#options = options;
-    if (options.role === "writer" && options.file !== ":memory:") this.#takeLock();
-    this.#database = this.#open();
-  }
-
-  #takeLock(): void {
-    const { file } = this.#options;
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const lock = new DatabaseSync(`${file}.lock`);
-    chmodSync(`${file}.lock`, 0o600);
-    lock.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
-    this.#lock = lock;
-  }
-
-  #open(): DatabaseSync {
-    const { file, role } = this.#options;
-    const isReader = role === "reader";
-    const database = new DatabaseSync(file, { readOnly: isReader, enableForeignKeyConstraints: true, timeout: 5_000 });
-    if (!isReader) {
-      if (file !== ":memory:") chmodSync(file, 0o600);
-      // synchronous=FULL: a commit that was answered survives a power cut.
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000");
+  constructor({ file, role }: ThreadOptions) {
+    this.#file = file;
+    this.#isReader = role === "reader";
+    if (!this.#isReader && file !== ":memory:") {
+      const taken = takeFile(file);
+      this.#file = taken.file;
+      this.#lock = taken.lock;
     }
-    return database;
+    try {
+      this.#require(true);
+    } catch (error) {
+      this.#lock?.close();
+      throw error;
+    }
   }
 
-  run(sql: string, parameters: readonly unknown[]): { rows: unknown[]; changes: number; insertId: number } {
-    const statement = this.#prepare(sql);
+  #require(mayCreate = false) {
+    if (this.#open) return this.#open;
+    const database = this.#isReader ? openForReading(this.#file) : openForWriting(this.#file, mayCreate);
+    this.#open = { database, statements: createStatementCache(statementsMax, (sql) => database.prepare(sql)) };
+    return this.#open;
+  }
+
+  run({ sql, parameters }: Statement, isInside = false): Omit<ThreadAnswer, "id"> {
+    const { database, statements } = this.#require();
+    if (isInside && !database.isTransaction) {
+      throw new DatabaseFileError(abortCode, "the transaction was undone by a failure before");
+    }
+    const statement = statements.get(sql);
     const values = parameters as SQLInputValue[];
-    if (statement.columns().length > 0) return { rows: statement.all(...values), changes: 0, insertId: 0 };
+    if (statement.columns().length > 0) return { rows: statement.all(...values) };
     const { changes, lastInsertRowid } = statement.run(...values);
-    return { rows: [], changes: Number(changes), insertId: Number(lastInsertRowid) };
+    return { changes: Number(changes), insertId: Number(lastInsertRowid) };
   }
 
   /** All or none. */
-  runBatch(statements: readonly { readonly sql: string; readonly parameters: readonly unknown[] }[]): void {
-    this.#database.exec("BEGIN IMMEDIATE");
+  runBatch(batch: readonly Statement[]): void {
+    const { database, statements } = this.#require();
+    database.exec("BEGIN IMMEDIATE");
     try {
-      for (const { sql, parameters } of statements) this.#prepare(sql).run(...(parameters as SQLInputValue[]));
-      this.#database.exec("COMMIT");
+      for (const { sql, parameters } of batch) statements.get(sql).run(...(parameters as SQLInputValue[]));
+      database.exec("COMMIT");
     } catch (error) {
-      // A full disk may have ended the transaction already.
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      this.rollback();
       throw error;
     }
   }
 
-  /** Into a file that is not there yet: taken before anything is copied, and with the right mode from its first byte. */
-  async backup(file: string): Promise<void> {
-    writeFileSync(file, "", { flag: "wx", mode: 0o600 });
-    try {
-      await backup(this.#database, file);
-    } catch (error) {
-      rmSync(file, { force: true });
-      throw error;
-    }
+  /** A full disk may have ended the transaction already. */
+  rollback(): void {
+    if (this.#open?.database.isTransaction) this.#open.database.exec("ROLLBACK");
   }
 
-  /** After a failed write to the disk nothing that SQLite holds of the file can be trusted (fsync is not repeatable). */
-  reopen(): void {
+  copyTo(file: string): void {
+    copyDatabase(this.#require().database, file);
+  }
+
+  /** After a failed write nothing that SQLite holds of the file can be trusted: an fsync that failed is not repeatable. */
+  forget(): void {
     try {
-      this.#database.close();
+      this.#open?.database.close();
     } catch {
       // It is given up anyway.
     }
-    this.#statements.clear();
-    this.#database = this.#open();
+    this.#open = null;
   }
 
   close(): void {
-    this.#database.close();
+    this.#open?.database.close();
+    this.#open = null;
     this.#lock?.close();
-  }
-
-  #prepare(sql: string) {
-    const known = this.#statements.get(sql);
-    if (known) return known;
-    const statement = this.#database.prepare(sql);
-    if (this.#statements.size >= statementsMax) this.#statements.clear();
-    this.#statements.set(sql, statement);
-    return statement;
   }
 }
 
-async function answer(connection: Connection, request: ThreadRequest): Promise<ThreadAnswer> {
+function answer(connection: Connection, request: ThreadRequest): ThreadAnswer {
   const { id } = request;
   try {
     switch (request.kind) {
       case "run":
-        return { id, ...connection.run(request.sql, request.parameters) };
+        return { id, ...connection.run(request, request.isInside) };
+      case "rollback":
+        connection.rollback();
+        return { id };
       case "batch":
         connection.runBatch(request.statements);
         return { id };
       case "backup":
-        await connection.backup(request.file);
+        connection.copyTo(request.file);
         return { id };
       case "close":
         connection.close();
         return { id };
     }
   } catch (error) {
-    const problem = toThreadError(error);
-    if ((problem.errcode & 0xff) === ioErrorCode) reopenQuietly(connection);
-    return { id, error: problem };
+    const failure = toThreadError(error);
+    if ((failure.errcode & 0xff) === ioErrorCode && request.kind !== "backup") connection.forget();
+    return { id, error: failure };
   }
 }
 
 function toThreadError(error: unknown): ThreadError {
-  const { message, errcode = 0, syscall } = error as Error & { errcode?: number; syscall?: string };
-  return { message, errcode, isOfFile: syscall !== undefined };
-}
-
-function reopenQuietly(connection: Connection): void {
-  try {
-    connection.reopen();
-  } catch {
-    // The next request fails in its own words.
-  }
+  const { message, errcode = 0, code = "" } = error as Error & { errcode?: number; code?: string };
+  return { message, errcode, code };
 }
 
 function serve(port: MessagePort, options: ThreadOptions): void {
@@ -148,8 +135,8 @@ function serve(port: MessagePort, options: ThreadOptions): void {
     return;
   }
   port.postMessage({ id: 0 } satisfies ThreadAnswer);
-  port.on("message", async (request: ThreadRequest) => {
-    port.postMessage(await answer(connection, request));
+  port.on("message", (request: ThreadRequest) => {
+    port.postMessage(answer(connection, request));
     if (request.kind === "close") port.close();
   });
 }

@@ -6,16 +6,25 @@ import type { Tables } from "./schema.ts";
 
 export type Db = Kysely<Tables>;
 
+/**
+ * Whoever asks gets StoreError when the database is to blame, and any other error when the statement is. U+0000 and half
+ * characters in texts become U+FFFD.
+ */
 export interface Store {
   readonly kind: "sqlite" | "postgres";
   /** Reads and writes; on SQLite all of it runs on one thread of its own, one after the other. */
   readonly db: Db;
   /** Long reads, which keep no write waiting. They see what is committed. */
   readonly reads: Db;
-  /** Several statements as one transaction in one trip, in order: the way of the ledger. Durable when it resolves. */
+  /**
+   * Several statements as one transaction, in order: the way of the ledger. Durable when it resolves. When it rejects
+   * with `unavailable`, nobody knows whether it was done (the answer to the commit may be what was lost): statements must
+   * bear to be repeated.
+   */
   writeBatch(statements: readonly Statement[]): Promise<void>;
-  /** A consistent copy into a new file, while everything runs. SQLite only: throws StoreError on PostgreSQL. */
+  /** A consistent copy into a new file, while everything runs. Rejects with StoreError, on PostgreSQL always. */
   backup(file: string): Promise<void>;
+  /** Refuses what comes later, waits for what was asked, but not for ever: a transaction that never ends is undone. */
   close(): Promise<void>;
 }
 

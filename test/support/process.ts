@@ -85,7 +85,12 @@ export async function serve(
 ): Promise<Served> {
   const started = run(["serve", "--port", "0", ...args], workspace, env);
   const findReady = () => started.log().find(({ msg }) => msg === "ready");
-  await until("it is ready", () => findReady() !== undefined || started.child.exitCode !== null, 15_000);
+  try {
+    await until("it is ready", () => findReady() !== undefined || started.child.exitCode !== null, 15_000);
+  } catch (error) {
+    started.child.kill("SIGKILL");
+    throw error;
+  }
   const ready = findReady();
   if (!ready) throw new Error(`it did not start: ${started.stderr()}${started.stdout()}`);
   const port = ready.port as number;

@@ -11,7 +11,7 @@ export interface AdminClient {
   /**
    * Follows an event stream until it ends or is aborted. Rejects with CommandError when there is none, or nobody answers.
    */
-  events(path: string, onEvent: (event: StreamEvent) => void, signal: AbortSignal): Promise<void>;
+  events(path: string, listener: StreamListener, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -21,6 +21,12 @@ export interface Answer {
   readonly status: number;
   /** Undefined where there is no body, or none of JSON. */
   readonly json: unknown;
+}
+
+export interface StreamListener {
+  /** From here on, nothing is missed. */
+  onOpen(): void;
+  onEvent(event: StreamEvent): void;
 }
 
 export interface StreamEvent {

@@ -101,7 +101,7 @@ export function createHttpClient(target: Target, product: string): AdminClient {
     async request(method, path, body) {
       return readAll(await start(method, path, body, "application/json", answerMsMax));
     },
-    async events(path, onEvent, signal) {
+    async events(path, { onOpen, onEvent }, signal) {
       const response = await start("GET", path, undefined, "text/event-stream", silenceMsMax, signal);
       if (response.statusCode !== 200) {
         const { status, json } = await readAll(response);
@@ -110,6 +110,7 @@ export function createHttpClient(target: Target, product: string): AdminClient {
           `Cannot follow the events: ${typeof detail === "string" ? detail : `the server answers ${status}.`}`,
         );
       }
+      onOpen();
       const parser = createEventParser(onEvent);
       response.setEncoding("utf8");
       const { promise, resolve } = Promise.withResolvers<void>();

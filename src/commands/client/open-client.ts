@@ -11,7 +11,6 @@ import { exitCodes, type World } from "../world.ts";
 import type { AdminClient } from "./admin-client.ts";
 import { environmentOf } from "./environment.ts";
 import { createHttpClient } from "./http-client.ts";
-import { openStoreClient } from "./store-client.ts";
 
 /** Of every command that speaks to the control plane. */
 export const clientOptions: readonly OptionSpec[] = [
@@ -51,6 +50,8 @@ export async function openClient(
     });
   }
   if (isLive) throw noServer(socket);
+  // All of the control plane and the database: not loaded for a request to a server.
+  const { openStoreClient } = await import("./store-client.ts");
   try {
     return await openStoreClient(input, world, mayBegin);
   } catch (error) {

@@ -10,7 +10,7 @@ export type Format = "table" | "json" | "csv";
 export const formatOptions: readonly OptionSpec[] = [
   {
     flags: "--format <format>",
-    description: "table or json (default: table on a terminal, else json)",
+    description: "default: table on a terminal, else json",
     choices: ["table", "json"],
   },
   { flags: "--json", description: "the same as --format json" },
