@@ -49,11 +49,13 @@ export interface Books {
   close(): Promise<void>;
 }
 
+export type BooksLog = Pick<Logger, "info" | "warn" | "error">;
+
 /** What waits to be written at the end has so long. */
 const closeMsMax = 5_000;
 
 /** Rejects with StoreError. */
-export async function openBooks(initial: Settings, clock: Clock, log: Logger): Promise<Books> {
+export async function openBooks(initial: Settings, clock: Clock, log: BooksLog): Promise<Books> {
   const store = await openStore(initial.store, {
     mayMigrate: true,
     onIdleError: (error) => log.warn({ err: error }, "a connection to the database broke"),
@@ -66,7 +68,7 @@ export async function openBooks(initial: Settings, clock: Clock, log: Logger): P
   }
 }
 
-async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Logger): Promise<Books> {
+async function fillBooks(store: Store, initial: Settings, clock: Clock, log: BooksLog): Promise<Books> {
   let settings = initial;
   let prices = createPrices(settings.prices);
   const toCharge = createToCharge((model, tokens) => prices.costMicros(model, tokens));

@@ -1,8 +1,8 @@
 // Runs the tests whose files match the given patterns, on this very Node, with the report and the counts at the end.
 // Temporary files are in memory where there is room: hundreds of databases that wait for a disk are no test of it.
 //
-// Tests of single parts run several files at once. Journeys judge times as an upstream or a client sees them, so each of
-// those has the machine to itself.
+// Tests of single parts run several files at once. Journeys, and what speaks over sockets, judge times as an upstream or a
+// client sees them, so each of those has the machine to itself.
 
 import { globSync, statfsSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -15,9 +15,9 @@ const files = process.argv
   .slice(2)
   .flatMap((pattern) => globSync(pattern))
   .sort();
-const needsQuiet = (file: string) => file.startsWith("test/");
+const needsQuiet = (file: string) => /^(?:test|src\/(?:http|simulator|upstream))\//.test(file);
 const phases = [
-  { files: files.filter((file) => !needsQuiet(file)), concurrency: availableParallelism() + 1 },
+  { files: files.filter((file) => !needsQuiet(file)), concurrency: availableParallelism() },
   { files: files.filter(needsQuiet), concurrency: 1 },
 ];
 

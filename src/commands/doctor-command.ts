@@ -110,8 +110,8 @@ function examineConfig(input: Input, world: World, isServed: boolean): Examined 
   }
 }
 
-/** The business of the checks of files and of the key; and users are in the store, too. */
-const toldElsewhere: ReadonlySet<string> = new Set(["readable_secrets", "sample_key", "no_users"]);
+/** The business of the checks of files and of the key. */
+const toldElsewhere: ReadonlySet<string> = new Set(["readable_secrets", "sample_key"]);
 
 function describeConfig({ file, notices }: LoadedConfig): Finding[] {
   const others = notices.filter(({ level, code }) => level === "warn" && !toldElsewhere.has(code));

@@ -78,19 +78,26 @@ async function choosePassword(
   return typed ? { password: typed, isMade: false } : { password: makePassword(), isMade: true };
 }
 
-const columns: readonly Column<UserJson>[] = [
-  { title: "name", text: (user) => user.name, canShrink: true },
-  { title: "role", text: (user) => user.role },
-  { title: "group", text: (user) => user.group, canShrink: true },
-  { title: "weight", align: "right", text: (user) => String(user.effective.weight) },
-  { title: "class", text: (user) => user.effective.class },
-  { title: "limits", text: (user) => describeLimits(user.effective.limits), canShrink: true },
-  { title: "expires", text: (user) => user.expires_at && formatMoment(user.expires_at) },
-  { title: "state", text: stateOf, style: (user) => (stateOf(user) === "active" ? null : "yellow") },
-];
+function columnsAt(nowMs: number): readonly Column<UserJson>[] {
+  return [
+    { title: "name", text: (user) => user.name, canShrink: true },
+    { title: "role", text: (user) => user.role },
+    { title: "group", text: (user) => user.group, canShrink: true },
+    { title: "weight", align: "right", text: (user) => String(user.effective.weight) },
+    { title: "class", text: (user) => user.effective.class },
+    { title: "limits", text: (user) => describeLimits(user.effective.limits), canShrink: true },
+    { title: "expires", text: (user) => user.expires_at && formatMoment(user.expires_at) },
+    {
+      title: "state",
+      text: (user) => stateOf(user, nowMs),
+      style: (user) => (stateOf(user, nowMs) === "active" ? null : "yellow"),
+    },
+  ];
+}
 
-function stateOf(user: UserJson): string {
+function stateOf(user: UserJson, nowMs: number): string {
   if (!user.is_enabled) return "disabled";
+  if (user.expires_at !== null && Date.parse(user.expires_at) <= nowMs) return "expired";
   return user.source === "config" ? "in config" : "active";
 }
 
@@ -103,7 +110,8 @@ const list: Verb = {
   run: (input, world) =>
     withClient(input, world, async (client) => {
       const users = await askAll<UserJson>(client, "list users", "/admin/users");
-      printRows(input, world, users, columns, "There are no users: glm-proxy user add NAME --admin adds the first.");
+      const whenEmpty = "There are no users: glm-proxy user add NAME --admin adds the first.";
+      printRows(input, world, users, columnsAt(world.clock.wallNow()), whenEmpty);
       return exitCodes.fine;
     }),
 };
@@ -138,7 +146,7 @@ function print(input: Input, world: World, user: UserJson): void {
     ["source", user.source === "config" ? "the configuration file" : "the store"],
     ["role", user.role],
     ["group", user.group],
-    ["state", user.is_enabled ? "enabled" : "disabled"],
+    ["state", stateOf(user, world.clock.wallNow())],
     ["expires", user.expires_at && formatMoment(user.expires_at)],
     ["weight", inherited(user.weight, String(effective.weight))],
     ["class", inherited(user.class, effective.class)],

@@ -30,9 +30,6 @@ export function noticeContent(content: ConfigContent, origins: Origins): Notice[
 
 function noticeUsers(content: ConfigContent): Notice[] {
   const { users } = content.auth;
-  if (users.length === 0) {
-    return [warn("no_users", "[[auth.users]] is empty: nobody can log in. Add a user.")];
-  }
   const plain = users.filter((user) => user.password !== undefined).map((user) => user.username);
   if (plain.length === 0) return [];
   const message = `Passwords in plain text: ${listNames(plain)}. Replace each with the password_hash that "glm-proxy hash-password" prints.`;

@@ -72,7 +72,7 @@ async function startServer(binaries: string): Promise<TestPostgres> {
 
   async function resume(): Promise<void> {
     // No test pulls the machine's plug, so nothing has to wait for the disk.
-    const speed = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"].flatMap((text) => ["-c", text]);
+    const speed = ["fsync=off", "full_page_writes=off"].flatMap((text) => ["-c", text]);
     const settings = ["-D", data, "-p", String(port), "-k", folder, "-c", "listen_addresses=127.0.0.1", ...speed];
     const command = ["-c", watchdog, "sh", join(binaries, "postgres"), ...settings];
     child = spawn("sh", command, { ...options, stdio: ["pipe", "ignore", "ignore"] });

@@ -6,10 +6,9 @@ import { createControlPlane } from "../../admin/control-plane.ts";
 import { createLiveFeed } from "../../admin/live-feed.ts";
 import type { SchedulerSnapshot } from "../../admission/scheduler.ts";
 import { Refusal } from "../../base/refusal.ts";
-import { openBooks } from "../../books.ts";
+import { type BooksLog, openBooks } from "../../books.ts";
 import { createSecretMaker, type LoadedConfig } from "../../config/config.ts";
 import { listSettings } from "../../config/describe.ts";
-import type { Logger } from "../../observe/log.ts";
 import type { StoreTarget } from "../../store/store.ts";
 import type { Input } from "../command.ts";
 import { CommandError } from "../command-error.ts";
@@ -95,10 +94,10 @@ export function loadWithoutServing(input: Input, world: World): LoadedConfig {
 }
 
 /** Standard output is the command's answer; what goes wrong is said beside it. */
-function createQuietLog(world: World): Logger {
+function createQuietLog(world: World): BooksLog {
   const tell = (fields: { err?: unknown }, message: string) => {
     const cause = fields.err instanceof Error ? `: ${fields.err.message}` : "";
     world.printError(`${message}${cause}`);
   };
-  return { debug() {}, info() {}, warn: tell, error: tell } as unknown as Logger;
+  return { info() {}, warn: tell, error: tell } as unknown as BooksLog;
 }
