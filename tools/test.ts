@@ -2,7 +2,7 @@
 // Temporary files are in memory where there is room: hundreds of databases that wait for a disk are no test of it.
 //
 // Tests of single parts run several files at once. Journeys, and what speaks over sockets, judge times as an upstream or a
-// client sees them, so each of those has the machine to itself.
+// client sees them, so each of those has the machine to itself. What people type is in no such hurry.
 
 import { globSync, statfsSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -15,7 +15,7 @@ const files = process.argv
   .slice(2)
   .flatMap((pattern) => globSync(pattern))
   .sort();
-const needsQuiet = (file: string) => /^(?:test|src\/(?:http|simulator|upstream))\//.test(file);
+const needsQuiet = (file: string) => /^(?:test\/(?!journeys\/cli-)|src\/(?:http|simulator|upstream)\/)/.test(file);
 const phases = [
   { files: files.filter((file) => !needsQuiet(file)), concurrency: availableParallelism() },
   { files: files.filter(needsQuiet), concurrency: 1 },
