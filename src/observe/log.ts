@@ -38,6 +38,7 @@ export function describeCall(record: CallRecord): Record<string, unknown> {
     request_id: record.callId,
     surface: record.surface,
     user: record.userId,
+    ...(record.keyId !== null && { key_id: record.keyId }),
     model: record.model,
     stream: record.isStream,
     outcome: record.outcome,
@@ -60,6 +61,7 @@ export function describeCall(record: CallRecord): Record<string, unknown> {
     events: record.eventCount,
     finish_reason: record.finishReason,
     ...(usage && { prompt_tokens: usage.promptTokens, completion_tokens: usage.completionTokens }),
+    ...(record.charge.costMicros > 0 && { cost: record.charge.costMicros / 1e6 }),
   };
 }
 

