@@ -1,8 +1,7 @@
 // Runs the tests whose files match the given patterns, on this very Node, with the report and the counts at the end.
 // Temporary files are in memory where there is room: hundreds of databases that wait for a disk are no test of it.
 //
-// Tests of single parts run several files at once. Journeys, and what speaks over sockets, judge times as an upstream or a
-// client sees them, so each of those has the machine to itself. What people type is in no such hurry.
+// Most files run several at once. What judges times as an upstream or a client sees them has the machine to itself.
 
 import { globSync, statfsSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -15,7 +14,9 @@ const files = process.argv
   .slice(2)
   .flatMap((pattern) => globSync(pattern))
   .sort();
-const needsQuiet = (file: string) => /^(?:test\/(?!journeys\/cli-)|src\/(?:http|simulator|upstream)\/)/.test(file);
+const quiet =
+  /^(?:test\/journeys\/(?:aborts|fairness|faults|http|load|operations|python|queue|seed)|src\/(?:http|simulator|upstream)\/)/;
+const needsQuiet = (file: string) => quiet.test(file);
 const phases = [
   { files: files.filter((file) => !needsQuiet(file)), concurrency: availableParallelism() },
   { files: files.filter(needsQuiet), concurrency: 1 },
