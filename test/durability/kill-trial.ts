@@ -54,7 +54,8 @@ async function liveThrough(seed: number, workspace: Workspace, simulator: Simula
     stalledMs: random.next() < 0.3 ? 20 + random.below(130) : 0,
     wasKilledTwice: random.next() < 0.25,
   };
-  const { load, persons } = await killUnderLoad(await startProcess(workspace), file, `trial-${seed}`, plan, random);
+  const served = await startProcess(workspace);
+  const { load, persons } = await killUnderLoad(served, simulator, file, `trial-${seed}`, plan, random);
   await until("the upstream is idle", () => simulator.report().inFlight === 0);
 
   if (plan.wasKilledTwice) await killWhileStarting(workspace, random.below(400));
@@ -78,8 +79,10 @@ async function liveThrough(seed: number, workspace: Workspace, simulator: Simula
   };
 }
 
+/** The time until the end counts from the first call that the upstream sees: however slow the machine, there is one. */
 async function killUnderLoad(
   served: Served,
+  simulator: Simulator,
   file: string,
   prefix: string,
   { killedAfterMs, stalledMs }: Pick<Trial, "killedAfterMs" | "stalledMs">,
@@ -90,6 +93,7 @@ async function killUnderLoad(
   try {
     const persons = await admitPeople(served);
     load = startLoad({ url: served.url, people: persons, random, prefix, clients });
+    await until("the upstream sees a call", () => simulator.report().arrivals.length > 0);
     await sleep(killedAfterMs - stalledMs);
     if (stalledMs > 0) endStall = stallWrites(file);
     await sleep(stalledMs);
