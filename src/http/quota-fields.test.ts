@@ -28,5 +28,7 @@ describe("formatQuotaWarnings()", () => {
     const value = formatQuotaWarnings([odd, odd, odd, odd, odd]);
     assert.match(value, /^[\x20-\x7e]*$/);
     assert.equal(value.split(", ").length, 3);
+    const half = { ...day, id: "\ud800" };
+    assert.match(formatQuotaWarnings([half]), /^user %EF%BF%BD requests/);
   });
 });

@@ -14,5 +14,5 @@ export function formatQuotaWarnings(warnings: readonly QuotaStanding[]): string 
 function formatWarning({ scope, id, name, limit, used, reserved, resetsAt }: QuotaStanding): string {
   const percent = limit === 0 ? 100 : Math.floor(((used + reserved) / limit) * 100);
   const resets = resetsAt === null ? "" : `; resets=${new Date(resetsAt).toISOString().replace(".000Z", "Z")}`;
-  return `${scope} ${encodeURIComponent(id)} ${name}; used=${percent}%${resets}`;
+  return `${scope} ${encodeURIComponent(id.toWellFormed())} ${name}; used=${percent}%${resets}`;
 }

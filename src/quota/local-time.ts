@@ -1,6 +1,7 @@
 // A time as people in its zone write it, with the zone's offset (ISO 8601): 2026-11-24T00:00:00+08:00.
 
-export function formatLocalTime(wallMs: number, timeZone: string): string {
+/** `timeZone` is an IANA name. */
+export function createLocalTime(timeZone: string): (wallMs: number) => string {
   const format = new Intl.DateTimeFormat("en-US", {
     timeZone,
     calendar: "gregory",
@@ -13,13 +14,15 @@ export function formatLocalTime(wallMs: number, timeZone: string): string {
     minute: "2-digit",
     second: "2-digit",
   });
-  const parts: Record<string, string> = {};
-  for (const { type, value } of format.formatToParts(wallMs)) parts[type] = value;
-  const local = `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}:${parts.second}`;
-  const offsetMinutes = Math.round((Date.parse(`${local}Z`) - Math.floor(wallMs / 1_000) * 1_000) / 60_000);
-  if (offsetMinutes === 0) return `${local}Z`;
-  const [hours, minutes] = [Math.floor(Math.abs(offsetMinutes) / 60), Math.abs(offsetMinutes) % 60];
-  return `${local}${offsetMinutes < 0 ? "-" : "+"}${pad(hours)}:${pad(minutes)}`;
+  return (wallMs) => {
+    const parts: Record<string, string> = {};
+    for (const { type, value } of format.formatToParts(wallMs)) parts[type] = value;
+    const local = `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}:${parts.second}`;
+    const offsetMinutes = Math.round((Date.parse(`${local}Z`) - Math.floor(wallMs / 1_000) * 1_000) / 60_000);
+    if (offsetMinutes === 0) return `${local}Z`;
+    const [hours, minutes] = [Math.floor(Math.abs(offsetMinutes) / 60), Math.abs(offsetMinutes) % 60];
+    return `${local}${offsetMinutes < 0 ? "-" : "+"}${pad(hours)}:${pad(minutes)}`;
+  };
 }
 
 function pad(value: number): string {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 import { createPrices } from "./prices.ts";
 
 const prices = createPrices({
@@ -31,5 +32,25 @@ describe("createPrices()", () => {
     });
     assert.equal(costMicros("x", { promptTokens: 1, cachedTokens: 0, completionTokens: 0 }), 1);
     assert.equal(costMicros("x", { promptTokens: 1, cachedTokens: 9, completionTokens: 0 }), 0);
+  });
+
+  it("is within a millionth of exact arithmetic, a whole number, and no less for more tokens", () => {
+    const millicents = fc.integer({ min: 0, max: 100_000 });
+    const counts = fc.nat(2_000_000);
+    fc.assert(
+      fc.property(millicents, millicents, millicents, counts, counts, counts, (input, cached, output, p, c, o) => {
+        const { costMicros } = createPrices({
+          currency: "CNY",
+          models: [{ pattern: "*", input: input / 1_000, cachedInput: cached / 1_000, output: output / 1_000 }],
+        });
+        const cost = costMicros("x", { promptTokens: p, cachedTokens: c, completionTokens: o });
+        const cachedTokens = Math.min(p, c);
+        const exact =
+          BigInt(p - cachedTokens) * BigInt(input) + BigInt(cachedTokens) * BigInt(cached) + BigInt(o) * BigInt(output);
+        const apart = BigInt(cost) * 1_000n - exact;
+        assert.ok(apart >= -501n && apart <= 501n, `${cost} for ${exact} thousandths`);
+        assert.ok(costMicros("x", { promptTokens: p, cachedTokens: c, completionTokens: o + 1 }) >= cost);
+      }),
+    );
   });
 });

@@ -1,34 +1,37 @@
-// Quotas in memory. Everybody is counted, limited or not, so that a limit that is set later counts what was taken
-// before; what is reserved and what is charged are in the same counters, so that calls at once can't overrun a limit.
+// Quotas in memory. What is reserved and what is charged are in the same counters, so that calls at once can't overrun
+// a limit: all limits of a call are looked at, then all are taken, with nothing in between.
 
 import type { Charge, QuotaScope } from "../base/charge.ts";
 import type { Clock } from "../base/clock.ts";
-import { type LimitMetric, type LimitName, type LimitWindow, limitWindows } from "../base/limits.ts";
+import type { LimitWindow } from "../base/limits.ts";
 import type { Caller } from "../base/principal.ts";
-import { Refusal } from "../base/refusal.ts";
-import { type Amounts, Counters } from "./counters.ts";
-import { estimateCharge, type Room } from "./estimate.ts";
-import { formatLocalTime } from "./local-time.ts";
+import { CounterTable, type ScopeName, type ScopeSum } from "./counter-table.ts";
+import { type Amounts, nothing } from "./counters.ts";
+import { estimateCharge } from "./estimate.ts";
+import { createLocalTime } from "./local-time.ts";
 import type { Prices } from "./prices.ts";
+import { toQuotaRefusal } from "./quota-refusal.ts";
 import type { QuotaStanding, Quotas, QuotaWish, Reservation } from "./quotas.ts";
+import { findRoom, listHits, listStandings, listWarnings } from "./standings.ts";
 import { createWindows, type Days, listStarts, type Windows } from "./windows.ts";
+
+export type { ScopeSum } from "./counter-table.ts";
 
 export interface QuotaBook extends Quotas {
   /** Calls that have reserved and not settled. */
   readonly pendingCount: number;
   /** Where each window began, to sum records from: null for `total`. */
   listStarts(): readonly (readonly [LimitWindow, number | null])[];
-  /** Adds what calls before this process took. Once for each window, before the first call. */
+  /**
+   * Adds what calls before this process took: the sums from the start that was listed last. Once for each window,
+   * before the first call. A window that has ended since is left as it is.
+   */
   restore(window: LimitWindow, sums: readonly ScopeSum[]): void;
-  /** The largest difference between the counters and what the records say, of calls that have ended. */
+  /**
+   * The largest difference between the counters and what the records say, of calls that have ended; 0 for a window
+   * that has ended since its start was listed.
+   */
   findDrift(window: LimitWindow, sums: readonly ScopeSum[]): number;
-}
-
-/** What calls of one user with one key took together. */
-export interface ScopeSum extends Amounts {
-  readonly user: string;
-  readonly group: string | null;
-  readonly keyId: string | null;
 }
 
 export interface QuotaBookOptions {
@@ -38,63 +41,39 @@ export interface QuotaBookOptions {
   /** Asked for each call, so that a reload counts at once. */
   assumedOutputTokens(): number;
   prices(): Prices;
+  /** More than people, groups and keys there can be (people/bounds.ts). Beyond, who took nothing for longest is forgotten. */
+  readonly countersMax?: number;
 }
 
-/** More than people, groups and keys there can be (people-service.ts). Beyond, those who take nothing now are forgotten. */
-const countersMax = 400_000;
-const warningShare = 0.8;
-/** A place is free when one of the caller's own calls ends, which nobody knows. */
-const concurrencyRetryMs = 1_000;
+const countersMaxDefault = 400_000;
 
-export function createQuotas({ clock, days, timeZone, assumedOutputTokens, prices }: QuotaBookOptions): QuotaBook {
-  const windowsAt = createWindows(days);
-  const known = new Map<string, Counters>();
+export function createQuotas(options: QuotaBookOptions): QuotaBook {
+  const { clock, days, timeZone, assumedOutputTokens, prices, countersMax = countersMaxDefault } = options;
+  const findWindows = createWindows(days, clock);
+  const formatTime = createLocalTime(timeZone);
+  const table = new CounterTable(countersMax);
+  let listed = findWindows();
   let pendingCount = 0;
 
-  function find(kind: QuotaScope["kind"], id: string, windows: Windows): Counters {
-    const name = `${kind} ${id}`;
-    const counters = known.get(name);
-    if (counters) {
-      counters.roll(windows);
-      return counters;
-    }
-    if (known.size >= countersMax) forgetOne();
-    const fresh = new Counters(windows);
-    known.set(name, fresh);
-    return fresh;
-  }
-
-  function forgetOne(): void {
-    for (const [name, { inFlight }] of known) {
-      if (inFlight > 0) continue;
-      known.delete(name);
-      return;
-    }
+  function lookUp(scopes: readonly QuotaScope[], windows: Windows, arrivedAt: number): QuotaStanding[] {
+    return scopes.flatMap((scope) => listStandings(scope, table.find(scope), windows, arrivedAt));
   }
 
   function reserve(caller: Caller, wish: QuotaWish): Reservation {
-    const windows = windowsAt(clock.wallNow());
-    const limited = caller.scopes.map((scope) => ({ scope, counters: find(scope.kind, scope.id, windows) }));
-    const room = limited.reduce(narrowRoom, noBound);
-    const estimate = estimateCharge(wish, assumedOutputTokens(), room, prices());
+    const windows = findWindows();
+    const arrivedAt = wish.arrivedAt ?? clock.now();
+    const standings = lookUp(caller.scopes, windows, arrivedAt);
+    const estimate = estimateCharge(wish, assumedOutputTokens(), findRoom(standings), prices());
     const amounts = toAmounts(estimate);
-    const hit = limited.flatMap(({ scope, counters }) => listHit(scope, counters, amounts, windows));
-    if (hit.length > 0) throw toRefusal(hit);
+    const hits = listHits(standings, amounts);
+    if (hits.length > 0) throw toQuotaRefusal(hits, clock.wallNow(), formatTime);
 
-    const counted = [
-      find("user", caller.userId, windows),
-      ...(caller.groupId === null ? [] : [find("group", caller.groupId, windows)]),
-      ...(caller.keyId === null ? [] : [find("key", caller.keyId, windows)]),
-    ];
-    const settlers = counted.map((counters) => counters.reserve(amounts));
-    let isSettled = false;
+    const settlers = listCounted(caller).map((scope) => table.open(scope).reserve(amounts, windows, arrivedAt));
     pendingCount++;
+    let isSettled = false;
     return {
       estimate,
-      warnings: limited
-        .flatMap(({ scope, counters }) => list(scope, counters, windows))
-        .filter(({ used, reserved, limit }) => used + reserved >= limit * warningShare)
-        .sort((a, b) => fill(b) - fill(a)),
+      warnings: listWarnings(standings, amounts),
       settle(charge) {
         if (isSettled) return;
         isSettled = true;
@@ -104,98 +83,25 @@ export function createQuotas({ clock, days, timeZone, assumedOutputTokens, price
     };
   }
 
-  function list({ kind, id, limits }: QuotaScope, counters: Counters, windows: Windows): QuotaStanding[] {
-    return Object.entries(limits).map(([text, limit]): QuotaStanding => {
-      const name = text as LimitName;
-      if (name === "concurrency") {
-        return { scope: kind, id, name, limit, used: counters.inFlight, reserved: 0, resetsAt: null };
-      }
-      const { metric, window } = parseName(name);
-      const used = inUnit(counters.used(window), metric);
-      const reserved = inUnit(counters.reserved(window), metric);
-      const resetsAt = window === "total" ? null : windows[window].endsAt;
-      return { scope: kind, id, name, limit, used, reserved, resetsAt };
-    });
-  }
-
-  /** The limits that the call would exceed. */
-  function listHit(scope: QuotaScope, counters: Counters, amounts: Amounts, windows: Windows): Hit[] {
-    return list(scope, counters, windows).flatMap((standing): Hit[] => {
-      const { name, limit, used, reserved } = standing;
-      if (name === "concurrency") return used + 1 > limit ? [{ standing, needed: 1 }] : [];
-      const needed = inUnit(amounts, parseName(name).metric);
-      // A budget that is used up takes nothing more, not even what costs nothing.
-      const isUsedUp = used + reserved >= limit;
-      return isUsedUp || toWhole(used + reserved + needed) > toWhole(limit) ? [{ standing, needed }] : [];
-    });
-  }
-
-  function toRefusal(hit: readonly Hit[]): Refusal {
-    // Coming back before the last of them is renewed would be in vain.
-    const [last] = hit.toSorted((a, b) => endOf(b.standing) - endOf(a.standing)) as [Hit];
-    const { standing, needed } = last;
-    const { scope, id, name, limit, used, reserved, resetsAt } = standing;
-    const quota = `${name} of the ${scope} ${id}`;
-    const taken = toShown(used + reserved);
-    if (name === "concurrency") {
-      return new Refusal("concurrency_exceeded", { quota, limit, used: taken, retryAfterMs: concurrencyRetryMs });
-    }
-    return new Refusal("insufficient_quota", {
-      quota,
-      limit,
-      used: taken,
-      ...(used + reserved < limit && { needed: toShown(needed) }),
-      ...(resetsAt !== null && {
-        resetsAt: formatLocalTime(resetsAt, timeZone),
-        retryAfterMs: Math.max(1, resetsAt - clock.wallNow()),
-      }),
-    });
-  }
-
-  /** Adds up by user, group and key what comes by all three. */
-  function sumByScope(sums: readonly ScopeSum[]): Map<string, Amounts> {
-    const totals = new Map<string, Amounts>();
-    const add = (name: string, { requests, tokens, costMicros }: Amounts) => {
-      const before = totals.get(name) ?? { requests: 0, tokens: 0, costMicros: 0 };
-      totals.set(name, {
-        requests: before.requests + requests,
-        tokens: before.tokens + tokens,
-        costMicros: before.costMicros + costMicros,
-      });
-    };
-    for (const sum of sums) {
-      add(`user ${sum.user}`, sum);
-      if (sum.group !== null) add(`group ${sum.group}`, sum);
-      if (sum.keyId !== null) add(`key ${sum.keyId}`, sum);
-    }
-    return totals;
-  }
-
   return {
     get pendingCount() {
       return pendingCount;
     },
     reserve,
-    look(scopes) {
-      const windows = windowsAt(clock.wallNow());
-      return scopes.flatMap((scope) => list(scope, find(scope.kind, scope.id, windows), windows));
+    look: (scopes) => lookUp(scopes, findWindows(), clock.now()),
+    listStarts() {
+      listed = findWindows();
+      return listStarts(listed);
     },
-    listStarts: () => listStarts(windowsAt(clock.wallNow())),
     restore(window, sums) {
-      const windows = windowsAt(clock.wallNow());
-      for (const [name, amounts] of sumByScope(sums)) {
-        const [kind = "", ...id] = name.split(" ");
-        find(kind as QuotaScope["kind"], id.join(" "), windows).restore(window, amounts);
-      }
+      table.openAll(sums, (counters, amounts) => counters.restore(window, listed, amounts));
     },
     findDrift(window, sums) {
-      const windows = windowsAt(clock.wallNow());
-      const totals = sumByScope(sums);
+      const windows = findWindows();
+      if (windows[window].startsAt !== listed[window].startsAt) return 0;
       let largest = 0;
-      for (const [name, counters] of known) {
-        counters.roll(windows);
-        const used = counters.used(window);
-        const recorded = totals.get(name) ?? { requests: 0, tokens: 0, costMicros: 0 };
+      for (const [counters, recorded] of table.compare(sums)) {
+        const used = counters?.find(window, windows, clock.now()) ?? nothing;
         for (const metric of ["requests", "tokens", "costMicros"] as const) {
           largest = Math.max(largest, Math.abs(used[metric] - recorded[metric]));
         }
@@ -205,54 +111,15 @@ export function createQuotas({ clock, days, timeZone, assumedOutputTokens, price
   };
 }
 
-interface Hit {
-  readonly standing: QuotaStanding;
-  readonly needed: number;
-}
-
-const noBound: Room = { tokens: Number.POSITIVE_INFINITY, costMicros: Number.POSITIVE_INFINITY };
-
-function narrowRoom(room: Room, { scope, counters }: { scope: QuotaScope; counters: Counters }): Room {
-  let { tokens, costMicros } = room;
-  for (const window of limitWindows) {
-    const { [`tokens/${window}` as const]: tokensMax, [`cost/${window}` as const]: costMax } = scope.limits;
-    const [used, reserved] = [counters.used(window), counters.reserved(window)];
-    if (tokensMax !== undefined) tokens = Math.min(tokens, tokensMax - used.tokens - reserved.tokens);
-    if (costMax !== undefined) {
-      costMicros = Math.min(costMicros, costMax * 1e6 - used.costMicros - reserved.costMicros);
-    }
-  }
-  return { tokens, costMicros };
-}
-
-function parseName(name: Exclude<LimitName, "concurrency">): { metric: LimitMetric; window: LimitWindow } {
-  const [metric, window] = name.split("/");
-  return { metric: metric as LimitMetric, window: window as LimitWindow };
+/** Whom a call counts for, limited or not. */
+function listCounted({ userId, groupId, keyId }: Caller): ScopeName[] {
+  return [
+    { kind: "user", id: userId },
+    ...(groupId === null ? [] : [{ kind: "group", id: groupId } as const]),
+    ...(keyId === null ? [] : [{ kind: "key", id: keyId } as const]),
+  ];
 }
 
 function toAmounts({ requests, promptTokens, completionTokens, costMicros }: Charge): Amounts {
   return { requests, tokens: promptTokens + completionTokens, costMicros };
-}
-
-/** Money in the currency, the rest in pieces. */
-function inUnit(amounts: Amounts, metric: LimitMetric): number {
-  return metric === "cost" ? amounts.costMicros / 1e6 : amounts[metric];
-}
-
-/** Compared in millionths: sums of fractions are not exact otherwise. */
-function toWhole(amount: number): number {
-  return Math.round(amount * 1e6);
-}
-
-function toShown(amount: number): number {
-  return Math.round(amount * 1e4) / 1e4;
-}
-
-function endOf({ name, resetsAt }: QuotaStanding): number {
-  if (name === "concurrency") return Number.NEGATIVE_INFINITY;
-  return resetsAt ?? Number.POSITIVE_INFINITY;
-}
-
-function fill({ used, reserved, limit }: QuotaStanding): number {
-  return limit === 0 ? Number.POSITIVE_INFINITY : (used + reserved) / limit;
 }

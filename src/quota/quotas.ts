@@ -19,6 +19,8 @@ export interface QuotaWish {
   readonly inputBytes: number;
   /** The most tokens that the answer may have, or null when the client does not say. */
   readonly outputTokensMax: number | null;
+  /** When the call arrived (`Clock.now`): it counts in the windows of that moment. Left out: now. */
+  readonly arrivedAt?: number;
 }
 
 export interface Reservation {

@@ -1,6 +1,9 @@
 // Quotas over real sockets: what is let through, what is refused and how, and what the records say in the end.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import OpenAI from "openai";
 import { chat, type Sent, send, startGateway, type TestGateway, until } from "../support/gateway.ts";
@@ -61,6 +64,9 @@ describe("quotas", () => {
     const { requests, served } = await usageOf(name);
     assert.deepEqual([requests, served], [50, 50]);
     assert.equal(codeOf(await ask(key)), "insufficient_quota", "settled at exactly 50");
+    const { json } = await send(`${gateway.url}/me`, { token: key });
+    const [{ used, reserved }] = (json as { quotas: [{ used: number; reserved: number }] }).quotas;
+    assert.deepEqual([used, reserved], [50, 0]);
   });
 
   it("of tokens are never overrun by calls at once, and say what would fit", async () => {
@@ -149,5 +155,49 @@ describe("quotas", () => {
     assert.equal(codeOf(await ask(secret)), "served");
     assert.equal(codeOf(await ask(secret)), "insufficient_quota");
     assert.equal(codeOf(await ask(key)), "served");
+  });
+});
+
+describe("quotas of a gateway that is started again", () => {
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "glm-proxy-quotas-"));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it("go on from the records, and say in the zone's own time when they renew", async () => {
+    const start = () =>
+      startGateway({
+        auth: { users: [admin] },
+        store: { kind: "sqlite", file: join(folder, "store.sqlite") },
+        dataFolder: folder,
+        quotas: { timeZone: "Asia/Kathmandu" },
+      });
+    let gateway = await start();
+    try {
+      const token = await gateway.logIn("root", "root's password");
+      const manage = async (path: string, body: object) =>
+        (await send(gateway.url + path, { token, body })).json as { secret: string };
+      await manage("/admin/users", { name: "ada", limits: { "requests/month": 2, "tokens/total": 100_000 } });
+      const { secret } = await manage("/admin/keys", { owner: "ada", name: "test" });
+      const ask = () => send(`${gateway.url}/v1/chat/completions`, { token: secret, body: chat() });
+      const lookUp = async () => (await send(`${gateway.url}/me`, { token: secret })).json as { quotas: object[] };
+
+      assert.equal((await ask()).status, 200);
+      const settled = async () => JSON.stringify((await lookUp()).quotas.map((each) => ({ ...each, reserved: 0 })));
+      await until("the call is settled", async () => JSON.stringify((await lookUp()).quotas) === (await settled()));
+      const { quotas } = await lookUp();
+      await gateway.stop();
+      gateway = await start();
+      assert.deepEqual((await lookUp()).quotas, quotas);
+
+      assert.equal((await ask()).status, 200);
+      const refused = await ask();
+      assert.equal(refused.status, 429);
+      assert.match(refused.text, /2 of 2 taken\)\. It renews at \d{4}-\d\d-01T00:00:00\+05:45;/);
+      assert.ok(Number(refused.headers["retry-after"]) > 0);
+    } finally {
+      await gateway.stop();
+    }
   });
 });
