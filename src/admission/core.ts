@@ -24,7 +24,7 @@ export interface SchedulerCore {
   sent(grant: Grant, now: number): void;
   /** Bytes of its answer came, the first ones or more. Cheap enough for each frame. */
   progress(grant: Grant, bytes: number, now: number): void;
-  /** What the upstream's answer means for the limits. True: worth another try. */
+  /** What the upstream's answer means for the limits. True: worth another try. Only the first counts. */
   report(grant: Grant, verdict: Verdict, now: number): boolean;
   /** The upstream's side has ended. Only the first counts. */
   release(grant: Grant, how: "ended" | "aborted", now: number): void;

@@ -244,13 +244,14 @@ class FairCore implements SchedulerCore {
   report(given: Grant, verdict: Verdict, at: number): boolean {
     const grant = given as RunningGrant;
     const now = this.#advance(at);
+    if (grant.isWorthAnotherTry !== null) return grant.isWorthAnotherTry;
     if (verdict.kind === "good") grant.isGood = true;
     else grant.upstreamRefusal = { reason: reasonsByKind[verdict.kind], code: verdict.code };
-    const isRetryable = this.#feedback.take(grant, verdict, now);
+    grant.isWorthAnotherTry = this.#feedback.take(grant, verdict, now);
     // A model that has trouble of its own must not hold up the others.
     if (verdict.kind !== "good") this.#queue.separate(grant.call.model);
     if (grant.key.health.refusal !== null || grant.keyModel.health.refusal !== null) this.#refuseHopeless(now);
-    return isRetryable;
+    return grant.isWorthAnotherTry;
   }
 
   release(grant: Grant, how: "ended" | "aborted", at: number): void {

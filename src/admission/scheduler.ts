@@ -125,7 +125,7 @@ export interface Ticket extends Disposable {
   noteBytes(count: number): void;
   /**
    * What the upstream's answer means for its limits. True: the call should be admitted again, with its `place`; it
-   * has not reached the client, and another try has a chance.
+   * has not reached the client, and another try has a chance. The first report counts, later ones hear the same.
    */
   report(verdict: Verdict): boolean;
   /** The upstream's side has ended. The first release counts, later ones change nothing. */

@@ -644,6 +644,22 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
       );
     });
 
+    it("changes nothing: what the upstream said of a call counts once", async () => {
+      for (const given of [verdict("over_limit", "1302"), verdict("failed", "1234"), verdict("account", "1113")]) {
+        const { clock, scheduler } = setUp({ startsPerSecond: 1_000 });
+        const ticket = await startCall(scheduler, clock);
+        const isWorthAnotherTry = ticket.report(given);
+        const before = scheduler.gauges().lanes;
+        await clock.advance(10);
+        const blockedMs = before.map((lane) => Math.max(0, lane.blockedMs - 10));
+        assert.equal(ticket.report(given), isWorthAnotherTry);
+        assert.deepEqual(
+          scheduler.gauges().lanes,
+          before.map((lane, index) => ({ ...lane, blockedMs: blockedMs[index] })),
+        );
+      }
+    });
+
     it("settles before or after the release, with the same outcome", async () => {
       const outcomes = [];
       for (const order of [
