@@ -1,5 +1,6 @@
 // Who has the most calls waiting, for their weight: when the queue is full, that user loses its newest call (longest
-// queue drop), so that one who floods can't keep the others out.
+// queue drop), so that one who floods can't keep the others out. Who was let in before and comes back, because the
+// upstream refused it, counts but stays.
 
 import { Heap } from "./heap.ts";
 import type { Backlog, Share } from "./share.ts";
@@ -8,11 +9,12 @@ import type { QueuedWaiter } from "./waiter.ts";
 export class Backlogs {
   readonly #byLength = new Heap<Backlog>(isLonger);
 
-  /** The number of calls that wait for this user has changed. */
-  update(user: Share): void {
-    user.backlog ??= { heapIndex: -1, share: user };
+  /** One more or less of its user's calls waits now. */
+  update({ user, wasAdmitted }: QueuedWaiter, change: 1 | -1): void {
+    user.backlog ??= { heapIndex: -1, share: user, evictableCount: 0 };
     const { backlog } = user;
-    if (user.waitingCount === 0) this.#byLength.remove(backlog);
+    if (!wasAdmitted) backlog.evictableCount += change;
+    if (backlog.evictableCount === 0) this.#byLength.remove(backlog);
     else if (backlog.heapIndex >= 0) this.#byLength.update(backlog);
     else this.#byLength.push(backlog);
   }
@@ -49,7 +51,7 @@ function newestOf(user: Share): QueuedWaiter | null {
   let newest: QueuedWaiter | null = null;
   for (const session of user.waitingChildren) {
     for (let position = session.firstPosition; position; position = position.nextOfShare) {
-      const last = position.newest() as QueuedWaiter | null;
+      const last = position.newestEvictable() as QueuedWaiter | null;
       if (last && (!newest || last.sequence > newest.sequence)) newest = last;
     }
   }

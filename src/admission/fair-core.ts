@@ -169,7 +169,8 @@ class FairCore implements SchedulerCore {
       this.#leave(victim);
       const retryAfterMs = this.#forecast.adviseRetry(model, this.#queue.size, false, now);
       const facts = { waiting: queueCapacity, limit: queueCapacity, retryAfterMs, ...toFacts(standing) };
-      if (victim === waiter) return { reason: "queue_full", facts };
+      if (victim === waiter)
+        return waiter.wasAdmitted ? this.#timedOut(waiter.call, waiter, now) : { reason: "queue_full", facts };
       this.#refuseWaiter(
         victim,
         { reason: "queue_full", facts: { waiting: queueCapacity, limit: queueCapacity, retryAfterMs } },

@@ -57,9 +57,9 @@ export class FairQueue {
     this.#count(waiter, -1);
   }
 
-  #count({ session, user }: QueuedWaiter, change: 1 | -1): void {
-    session.countWaiting(change);
-    this.#backlogs.update(user);
+  #count(waiter: QueuedWaiter, change: 1 | -1): void {
+    waiter.session.countWaiting(change);
+    this.#backlogs.update(waiter, change);
   }
 
   /** Who is next among those that their lane lets start now, and when another lane opens. */

@@ -12,6 +12,8 @@ export interface QueuedCall {
   /** A lower one came earlier. */
   readonly sequence: number;
   readonly deadlineAt: number;
+  /** Not put out for others. */
+  readonly wasAdmitted: boolean;
   /** Its place in the lane; owned by the queue, null outside it. */
   slot: ListNode<QueuedCall> | null;
   position: SharePosition | null;
@@ -51,8 +53,11 @@ class Position<Call extends QueuedCall> implements SharePosition {
     this.parent?.refresh();
   }
 
-  newest(): Call | null {
-    return this.calls?.last?.item ?? null;
+  newestEvictable(): Call | null {
+    let node = this.calls?.last ?? null;
+    // They are few, and stand before newer ones.
+    while (node?.item.wasAdmitted) node = node.previous;
+    return node?.item ?? null;
   }
 
   /** After any change below: takes the head anew, and its own place among its siblings. */

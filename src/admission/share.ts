@@ -16,13 +16,15 @@ export interface SharePosition extends HeapItem {
   nextOfShare: SharePosition | null;
   /** The share's virtual time has changed. */
   reorder(): void;
-  /** The last call of a session in this lane; null above sessions. */
-  newest(): object | null;
+  /** The last call of a session in this lane that may be put out for others; null above sessions. */
+  newestEvictable(): object | null;
 }
 
 /** A user's calls that wait, ordered among all users' by length. */
 export interface Backlog extends HeapItem {
   readonly share: Share;
+  /** Calls that may be put out for others. */
+  evictableCount: number;
 }
 
 /** How far ahead of the present a share can get, so that one long stream does not shut its user out for an hour. */

@@ -59,6 +59,11 @@ export class QueuedWaiter implements Waiter {
     return this.slot !== null;
   }
 
+  /** It had been let in before, and the upstream refused it: it is not put out for others. */
+  get wasAdmitted(): boolean {
+    return this.call.place !== null;
+  }
+
   /** The client's own patience has not enough left for an answer to begin. */
   isUseless(firstByteMs: number, now: number): boolean {
     const { patienceMs } = this.call;

@@ -499,6 +499,31 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
       assert.deepEqual([first?.tryCount, scheduler.snapshot().waiting], [1, 3]);
     });
 
+    it("is put out of a full queue by nobody; the longest backlog of new calls loses one", async () => {
+      const { clock, scheduler } = setUp({ ...oneAtOnce, concurrencyMax: 3, queueCapacity: 4 });
+      const tickets = [await startCall(scheduler, clock), await startCall(scheduler, clock)];
+      const again = tickets.map((ticket) => {
+        ticket.report(verdict("overloaded", "1305", 3_000));
+        ticket.release("ended");
+        return arrive(scheduler, { wish: { place: ticket.place } });
+      });
+      const first = [arrive(scheduler, { userId: "bob" }), arrive(scheduler, { userId: "bob" })];
+      const second = arrive(scheduler, { userId: "eve" });
+      const third = arrive(scheduler, { userId: "dan" });
+      await clock.advance(0);
+      const refusals = [...again, ...first, second, third].map(({ refusal }) => refusal);
+      assert.deepEqual(refusals, [null, null, null, "queue_full", null, "queue_full"]);
+    });
+
+    it("hears what the upstream said, not that the queue is full, where nobody may wait", async () => {
+      const { clock, scheduler } = setUp({ ...oneAtOnce, queueCapacity: 0 });
+      const place = await refuse(scheduler, clock, verdict("overloaded", "1305", 2_000));
+      const again = arrive(scheduler, { wish: { place } });
+      await clock.advance(0);
+      assert.deepEqual([again.refusal, again.facts.upstreamCode], ["upstream_busy", "1305"]);
+      assert.equal(scheduler.gauges().waiting, 0);
+    });
+
     it("keeps its first arrival and deadline, however often it comes", async () => {
       const { clock, scheduler } = setUp({ startsPerSecond: 1_000, queueTimeoutMs: 5_000 });
       const first = await startCall(scheduler, clock);
