@@ -18,6 +18,8 @@ export class Gates {
   /** What counts. Goes on when a limit is taken away, so that one that comes back knows what its window has seen. */
   windowLog: WindowLog | null = null;
   tokenLog: TokenWindow | null = null;
+  /** Calls of which the tokens that they used are not known yet. */
+  unsettled = 0;
   /** Starts per second as configured, for estimates; Infinity: no bound. */
   rate = Number.POSITIVE_INFINITY;
 
@@ -48,6 +50,14 @@ export class Gates {
     if (this.window) at = Math.max(at, this.window.freeAt(now));
     if (this.tokens) at = Math.max(at, this.tokens.freeAt(now, tokens));
     return at;
+  }
+
+  /** Nothing would be lost if it was forgotten, also of limits that were taken away and may come back. */
+  isIdle(now: number): boolean {
+    if (this.inFlight > 0 || this.unsettled > 0) return false;
+    const startsEndAt = this.windowLog?.remaining(now).allAt ?? now;
+    const tokensEndAt = this.tokenLog?.emptyAt(now) ?? now;
+    return startsEndAt <= now && tokensEndAt <= now;
   }
 
   /** What shuts it now, as a word without its scope; null: nothing. */
@@ -84,7 +94,9 @@ export class Hold {
     this.#isDebt = isDebt;
     gates.inFlight++;
     this.#window?.reserve();
-    this.#tokens?.reserve(tokens);
+    if (!this.#tokens) return;
+    this.#tokens.reserve(tokens);
+    gates.unsettled++;
   }
 
   stamp(now: number): void {
@@ -98,9 +110,8 @@ export class Hold {
   refund(): void {
     if (this.#isSent) return;
     this.#isSent = true;
-    this.#isSpent = true;
     this.#window?.refund();
-    this.#tokens?.spend(this.#reservedTokens, 0, 0);
+    if (this.#settle()) this.#tokens?.spend(this.#reservedTokens, 0, 0);
   }
 
   /** It no longer counts as in flight. The first call counts. */
@@ -112,10 +123,17 @@ export class Hold {
 
   /** The tokens that it really used. The first call counts. */
   spend(actual: number, now: number): void {
-    if (this.#isSpent || !this.#tokens) return;
-    this.#isSpent = true;
+    if (!this.#tokens || !this.#settle()) return;
     if (!this.#isDebt) this.#tokens.spend(this.#reservedTokens, actual, now);
     else if (actual > this.#reservedTokens) this.#tokens.spend(0, actual - this.#reservedTokens, now);
     else this.#tokens.refund(this.#reservedTokens - actual, this.#sentAt, now);
+  }
+
+  /** True for the first time. */
+  #settle(): boolean {
+    if (this.#isSpent) return false;
+    this.#isSpent = true;
+    if (this.#tokens) this.gates.unsettled--;
+    return true;
   }
 }

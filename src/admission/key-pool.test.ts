@@ -116,11 +116,11 @@ function createPool(...keys: KeyLimits[]): KeyPool {
 }
 
 /** A call in flight on the named key, and on the model there. */
-function occupy(pool: KeyPool, name: string, model = flash, tokens = 0): Hold[] {
+function occupy(pool: KeyPool, name: string, model = flash, tokens = 0, now = 0): Hold[] {
   const found = pool.keys.find(({ limits }) => limits.name === name);
   assert.ok(found);
   const holds = [found.gates, pool.modelOn(found, model).gates].map((gates) => new Hold(gates, tokens, false));
-  for (const hold of holds) hold.stamp(0);
+  for (const hold of holds) hold.stamp(now);
   return holds;
 }
 
@@ -205,10 +205,33 @@ describe("limits of models", () => {
     assert.ok(only);
     for (const model of ["glm-5", flash]) {
       for (const hold of occupy(pool, "one", model)) hold.free();
-      pool.forget(only, pool.modelOn(only, model));
+      pool.forget(only, pool.modelOn(only, model), 0);
     }
     assert.deepEqual([...only.models.keys()], ["glm-5"]);
     assert.equal(pool.findBlocker("glm-5", 0, 500), "model_rate");
+  });
+
+  it("are remembered while their windows count when a reload takes them away: another may put them back", () => {
+    const rules = [{ ...unlimited, pattern: flash, startsPerSecond: 1, tokensPerMinute: 1_000 }];
+    const pool = new KeyPool(poolLimits([key("one")], rules));
+    const [only] = pool.keys;
+    assert.ok(only);
+    const end = (now: number) => {
+      for (const hold of occupy(pool, "one", flash, 0, now)) {
+        hold.free();
+        hold.spend(0, now);
+      }
+      pool.forget(only, pool.modelOn(only, flash), now);
+    };
+    end(0);
+    pool.configure(poolLimits([key("one")]));
+    end(500);
+    pool.configure(poolLimits([key("one")], rules));
+    assert.equal(pool.modelOn(only, flash).gates.openAt(1_200, 0), 1_500, "a second after the call without a limit");
+    pool.configure(poolLimits([key("one")]));
+    end(10_000);
+    pool.forget(only, pool.modelOn(only, flash), 11_000);
+    assert.deepEqual([...only.models.keys()], []);
   });
 
   it("are kept for a bounded number of idle models, since clients may send any name", () => {

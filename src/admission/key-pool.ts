@@ -30,8 +30,8 @@ export class KeyModel {
   }
 
   /** Nothing would be lost if it was forgotten. */
-  get isForgettable(): boolean {
-    return this.gates.inFlight === 0 && this.learned.limit === null && this.health.isHealthy;
+  isForgettable(now: number): boolean {
+    return this.gates.isIdle(now) && this.learned.limit === null && this.health.isHealthy;
   }
 }
 
@@ -214,9 +214,9 @@ export class KeyPool {
     return keyModel;
   }
 
-  forget(key: UpstreamKey, keyModel: KeyModel): void {
-    // A configured window must be remembered for as long as its sends count.
-    if (keyModel.isForgettable && this.limitsOf(keyModel.model) === null) key.models.delete(keyModel.model);
+  /** Harmless for a model of which something is still to be known. */
+  forget(key: UpstreamKey, keyModel: KeyModel, now: number): void {
+    if (keyModel.isForgettable(now) && this.limitsOf(keyModel.model) === null) key.models.delete(keyModel.model);
   }
 
   #forgetModels(key: UpstreamKey): void {

@@ -48,11 +48,7 @@ export class LimitedUsers {
   /** Forgets those of whom nothing counts any more. */
   sweep(now: number): void {
     for (const [userId, { gates, isBarred }] of this.#users) {
-      const windowEnd = gates.window?.remaining(now).allAt ?? now;
-      const tokensEnd = gates.tokens?.emptyAt(now) ?? now;
-      const isSettled = (gates.tokenLog?.pending ?? 0) === 0;
-      if (gates.inFlight === 0 && isSettled && !isBarred && windowEnd <= now && tokensEnd <= now)
-        this.#users.delete(userId);
+      if (!isBarred && gates.isIdle(now)) this.#users.delete(userId);
     }
   }
 }

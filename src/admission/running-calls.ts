@@ -80,14 +80,15 @@ export class RunningCalls {
     grant.keyModel.health.end(grant);
     if (grant.sentAt === null) for (const hold of grant.holds) hold.refund();
     grant.userHold.free();
-    if (grant.sentAt !== null && lingerMs > 0) this.#alarms.set(now + lingerMs, () => this.#free(grant));
-    else this.#free(grant);
+    if (grant.sentAt !== null && lingerMs > 0)
+      this.#alarms.set(now + lingerMs, () => this.#free(grant, now + lingerMs));
+    else this.#free(grant, now);
     if (grant.isSettled) this.#finish(grant, now);
   }
 
-  #free(grant: RunningGrant): void {
+  #free(grant: RunningGrant, now: number): void {
     for (const hold of grant.holds) hold.free();
-    this.#pool.forget(grant.key, grant.keyModel);
+    this.#pool.forget(grant.key, grant.keyModel, now);
   }
 
   /** What it really used; null: unknown. Only the first counts. */
