@@ -81,7 +81,7 @@ export class Forecast {
 
   allowances(userId: string, now: number): readonly RemainingLimit[] {
     const { pool, users } = this.#parts;
-    return listAllowances(pool, users.find(userId)?.gates ?? null, now);
+    return listAllowances(pool, users.gatesOf(userId), now);
   }
 
   gauges(now: number): SchedulerGauges {

@@ -17,9 +17,12 @@ export interface LimitedUser {
 export class LimitedUsers {
   #limits: GateLimits;
   readonly #users = new Map<string, LimitedUser>();
+  /** Of everybody who is not known, because nothing of theirs counts. */
+  readonly #unused = new Gates();
 
   constructor(limits: GateLimits) {
     this.#limits = limits;
+    this.#unused.configure(limits, 0, 1);
   }
 
   get barred(): LimitedUser[] {
@@ -28,6 +31,11 @@ export class LimitedUsers {
 
   find(userId: string): LimitedUser | undefined {
     return this.#users.get(userId);
+  }
+
+  /** To be looked at only. */
+  gatesOf(userId: string): Gates {
+    return this.find(userId)?.gates ?? this.#unused;
   }
 
   take(userId: string): LimitedUser {
@@ -42,6 +50,7 @@ export class LimitedUsers {
 
   configure(limits: GateLimits): void {
     this.#limits = limits;
+    this.#unused.configure(limits, 0, 1);
     for (const { gates } of this.#users.values()) gates.configure(limits, 0, 1);
   }
 

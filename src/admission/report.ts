@@ -8,9 +8,9 @@ import type { UserState } from "./scheduler.ts";
 import type { Share } from "./share.ts";
 
 /** Limits of all keys together, and of the user; the scarcest first. */
-export function listAllowances(pool: KeyPool, user: Gates | null, now: number): RemainingLimit[] {
+export function listAllowances(pool: KeyPool, user: Gates, now: number): RemainingLimit[] {
   const ofPool = pool.keys.map(({ gates }) => gates);
-  const all = [...listOf("upstream", ofPool, now), ...(user ? listOf("user", [user], now) : [])];
+  const all = [...listOf("upstream", ofPool, now), ...listOf("user", [user], now)];
   return all.sort((a, b) => a.remaining / a.limit - b.remaining / b.limit);
 }
 

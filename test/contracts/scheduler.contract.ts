@@ -461,6 +461,24 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
         ],
       );
     });
+
+    it("are told to who has not called yet, or not for a while", async () => {
+      const user = { startsPerSecond: 2, concurrencyMax: 3, tokensPerMinute: null };
+      const { clock, scheduler } = setUp({ startsPerSecond: null, user });
+      const told = () => scheduler.allowances(ada).map(({ name, limit, remaining }) => [name, limit, remaining]);
+      const all = [
+        ["user", 2, 2],
+        ["user-streams", 3, 3],
+      ];
+      assert.deepEqual(told(), all);
+      const ticket = await startCall(scheduler, clock);
+      ticket.release("ended");
+      ticket.settle(usage);
+      await clock.advance(10 * 60_000);
+      // Whoever is idle is forgotten as others come and go.
+      await startCall(scheduler, clock, "bob");
+      assert.deepEqual(told(), all);
+    });
   });
 
   describe(`${name}: a call that comes again`, () => {
