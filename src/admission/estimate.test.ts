@@ -27,7 +27,7 @@ function setUp(limits: AdmissionLimits) {
   const root = new Share("", 1, null);
 
   /** A call starts at `now`, by the pool's choice. */
-  function start(now: number, tokens = 0): RunningGrant {
+  function start(now: number, tokens = 0, model = "glm-4.5-flash"): RunningGrant {
     const call: OfferedCall = {
       callId: "call",
       userId: "ada",
@@ -145,6 +145,19 @@ describe("the wait that is foreseen", () => {
     assert.equal(estimator.waitMs(model, 100, 3, 1_000), 3_000, "100 tokens a second");
     const oneTooMany = estimator.waitMs(model, 5_901, 0, 1_000);
     assert.ok(oneTooMany >= 60_000 && oneTooMany <= 60_100, String(oneTooMany));
+  });
+
+  it("counts neither calls nor tokens of keys that are not for the model", () => {
+    const given = limits({});
+    const own = { ...unlimited, name: "own", models: ["glm-4.5-*"], concurrencyMax: 2, tokensPerMinute: 1_000 };
+    const other = { ...own, name: "other", models: ["glm-5*"] };
+    const { pool, running, start, teach, estimator, waitsMs } = setUp({ ...given, keys: [own, other] });
+    teach(1_000);
+    for (const at of [2_000, 2_100]) start(at, 0, "glm-5");
+    assert.deepEqual(waitsMs(2_200, [0, 1, 2]), [0, 0, 1_000], "both of its places are free");
+    for (const grant of running.grants) running.release(grant, 0, 2_300);
+    pool.keys[0]?.gates.tokens?.spend(0, 1_000, 2_300);
+    assert.equal(estimator.waitMs(model, 1, 0, 2_300), 60_100, "the other key's tokens are of no use");
   });
 
   it("is the longest of all", () => {

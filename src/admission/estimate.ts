@@ -83,10 +83,14 @@ export class Estimator {
     const slots = this.#pool.concurrencyOf(model);
     if (slots === Number.POSITIVE_INFINITY) return 0;
     const meanMs = this.#costs.slotMsOf(model);
-    const inFlight = this.#pool.keys.reduce((sum, key) => sum + key.gates.inFlight, 0);
-    if (slots > slotsMax) return (Math.max(0, ahead + 1 + inFlight - slots) / slots) * meanMs;
+    if (slots > slotsMax) {
+      const keys = this.#pool.keys.filter((key) => key.serves(model));
+      const inFlight = keys.reduce((sum, key) => sum + key.gates.inFlight, 0);
+      return (Math.max(0, ahead + 1 + inFlight - slots) / slots) * meanMs;
+    }
     const endsInMs: number[] = [];
-    for (const { grantedAt, sentAt } of this.#running) {
+    for (const { grantedAt, sentAt, key } of this.#running) {
+      if (!key.serves(model)) continue;
       const elapsedMs = now - (sentAt ?? grantedAt);
       // What has run for longer than usual will run on: as long as it has run is the best guess.
       endsInMs.push(elapsedMs <= meanMs ? meanMs - elapsedMs : elapsedMs);
@@ -104,6 +108,7 @@ export class Estimator {
     if (perMs === Number.POSITIVE_INFINITY) return 0;
     let least = Number.POSITIVE_INFINITY;
     for (const key of this.#pool.keys) {
+      if (!key.serves(model)) continue;
       const freeAt = key.gates.tokens?.freeAt(now, tokens) ?? now;
       least = Math.min(least, freeAt === Number.POSITIVE_INFINITY ? now : freeAt);
     }
