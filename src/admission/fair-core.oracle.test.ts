@@ -4,8 +4,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { CoreDriver, type DrivenCall } from "../../test/simulation/core-driver.ts";
-import { calmLimits, limits, limitsOf, play, type Step, steps, wishes } from "../../test/simulation/schedules.ts";
+import { CoreDriver, type DrivenCall, usageOf } from "../../test/simulation/core-driver.ts";
+import {
+  calmLimits,
+  limits,
+  limitsOf,
+  limitsOfTokens,
+  play,
+  type Step,
+  steps,
+  wishes,
+} from "../../test/simulation/schedules.ts";
 import { type ReferenceAnswer, ReferenceScheduler } from "../../test/support/reference-scheduler.ts";
 import type { AdmissionLimits } from "./scheduler.ts";
 
@@ -13,6 +22,11 @@ import type { AdmissionLimits } from "./scheduler.ts";
 function compare(given: AdmissionLimits, schedule: readonly Step[]): void {
   const driver = new CoreDriver(given, { deadlineWindow: 0 });
   mirror(driver, new ReferenceScheduler(given));
+  driver.usageOf = ({ offered }) => {
+    if (offered.inputBytes > 0) return null;
+    const share = (Number(offered.callId.slice("call-".length)) % 4) / 3;
+    return usageOf(Math.floor((offered.outputTokensMax ?? 0) * share));
+  };
   for (const step of schedule) play(driver, step);
   driver.serve(700);
 }
@@ -30,7 +44,7 @@ function mirror(driver: CoreDriver, reference: ReferenceScheduler): void {
       if (before === call.state) continue;
       if (before === undefined) expected.push(...reference.offer(call.offered, driver.now));
       else if (call.state === "sent") reference.sent(callId, driver.now);
-      else if (call.state === "ended") reference.release(callId, call.endedHow, driver.now);
+      else if (call.state === "ended") reference.release(callId, call.endedHow, call.usedTokens, driver.now);
       else if (call.state === "cancelled") reference.cancel(callId);
     }
   };
@@ -54,11 +68,7 @@ function mirror(driver: CoreDriver, reference: ReferenceScheduler): void {
   };
 }
 
-/**
- * One seed, since the two differ in one thing that is neither's fault: when a call's true cost is put right just as its
- * class begins to wait again, before or after. Seen once in some hundred thousand schedules.
- */
-const runs = { numRuns: 400, seed: 20_261_123 };
+const runs = { numRuns: 400 };
 
 describe("the fair core and its reference", () => {
   it("14: start the same calls in the same order, whatever the limits of one key, its models and the users", () => {
@@ -69,6 +79,15 @@ describe("the fair core and its reference", () => {
     const schedules = steps([], wishes({ hasPatience: true, hasRetries: true }));
     const property = fc.property(oneKey, schedules, (given, schedule) => compare(given, schedule));
     fc.assert(property, { ...runs, examples: [[calmLimits, []]] });
+  });
+
+  it("14: do so with several keys, of which some serve one model alone and some have limits of tokens", () => {
+    const wish = wishes({ hasPatience: true, hasTokens: true });
+    const schedules = fc.tuple(fc.array(wish, { maxLength: 20 }), steps([], wish));
+    const property = fc.property(limitsOfTokens({ refusesEarly: false }), schedules, (given, [wished, schedule]) => {
+      compare(given, [...wished.map((wish) => ({ kind: "offer" as const, wish })), ...schedule]);
+    });
+    fc.assert(property, runs);
   });
 
   it("14: do so for long backlogs of weighted users, classes and flows", () => {

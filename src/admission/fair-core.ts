@@ -301,36 +301,47 @@ class FairCore implements SchedulerCore {
     while (this.#queue.size > 0) {
       const { next, opensAt } = this.#queue.next(this.#windowMs, now);
       this.#opensAt = opensAt;
-      if (!next) return;
+      if (!next) break;
       const waiter = this.#limits.refusesEarly ? this.#firstInTime(next, now) : next.call;
-      if (this.#relax(waiter.call.model, now)) continue;
-      const user = this.#users.find(waiter.call.userId);
-      if (user && user.gates.openAt(now, waiter.tokens) > now) {
-        this.#bar(user, user.gates.openAt(now, waiter.tokens));
-        continue;
-      }
-      if (waiter.call.patienceMs !== null && waiter.isUseless(this.#costs.firstByteMsOf(waiter.call.model), now)) {
-        this.#leave(waiter);
-        this.#refuseWaiter(waiter, this.#timedOut(waiter.call, waiter, now), "refused");
-        continue;
-      }
-      const choice = this.#pool.choose(waiter.call.model, waiter.tokens, now);
-      if (!choice) {
-        // It lacks tokens of the key: nobody passes it, or large calls would never have their turn.
-        this.#opensAt = Math.min(opensAt, this.#pool.openAt(waiter.call.model, waiter.tokens, now));
-        return;
-      }
-      this.#queue.remove(waiter);
-      if (waiter.positionAtArrival > 0) this.#estimator.noteWait(waiter.etaMsAtArrival, now - waiter.arrivedAt);
-      this.#granted.push({ waiter, grant: this.#grant(waiter, choice, now, next.leastOfUsers) });
+      // Nobody passes it on the key of which it lacks tokens, or large calls would never have their turn.
+      if (!this.#takeTurn(waiter, next.leastOfUsers, now)) this.#queue.setAside(waiter, now);
+      // What has changed may concern those who were set aside.
+      else this.#queue.putBack();
     }
+    this.#queue.putBack();
+  }
+
+  /** It starts, or is refused, or something else has changed so that another one may be next. False: it lacks tokens. */
+  #takeTurn(waiter: QueuedWaiter, leastOfUsers: number, now: number): boolean {
+    const { userId, model, patienceMs } = waiter.call;
+    if (this.#relax(model, now)) return true;
+    const user = this.#users.find(userId);
+    const userOpensAt = user?.gates.openAt(now, waiter.tokens) ?? now;
+    if (user && userOpensAt > now) {
+      this.#bar(user, userOpensAt);
+      return true;
+    }
+    if (patienceMs !== null && waiter.isUseless(this.#costs.firstByteMsOf(model), now)) {
+      this.#leave(waiter);
+      this.#refuseWaiter(waiter, this.#timedOut(waiter.call, waiter, now), "refused");
+      return true;
+    }
+    const choice = this.#pool.choose(model, waiter.tokens, now);
+    if (!choice) return false;
+    this.#queue.remove(waiter);
+    if (waiter.positionAtArrival > 0) this.#estimator.noteWait(waiter.etaMsAtArrival, now - waiter.arrivedAt);
+    this.#granted.push({ waiter, grant: this.#grant(waiter, choice, now, leastOfUsers) });
+    return true;
   }
 
   /** The next in fair order, unless another, not far ahead of its share, would be too late then. */
   #firstInTime({ call: chosen, leastOfUsers }: Next<QueuedWaiter>, now: number): QueuedWaiter {
+    const isOpen = ({ call, tokens }: QueuedWaiter) => this.#pool.openAt(call.model, tokens, now) <= now;
+    // Who lacks tokens is not passed, and does not go first to wait for them.
+    if (!isOpen(chosen)) return chosen;
     const latest = leastOfUsers + urgencyCosts * this.#costs.typicalMs;
-    const mayGo = ({ call, user, tokens }: QueuedWaiter) => {
-      return user.virtualTime <= latest && !user.isBarred && this.#pool.laneOpenAt(call.model, tokens, now) <= now;
+    const mayGo = (waiter: QueuedWaiter) => {
+      return waiter.user.virtualTime <= latest && !waiter.user.isBarred && isOpen(waiter);
     };
     const waitMs = (ahead: number) => this.#estimator.waitMs(chosen.call.model, 0, ahead, now);
     return findUrgent(this.#queue.mostUrgent(urgentMax), chosen, mayGo, waitMs, now) ?? chosen;

@@ -67,6 +67,16 @@ export class FairQueue {
     return this.#lanes.next(windowMs, now);
   }
 
+  /** One that is next lacks tokens: until `putBack`, a key is kept for it and others are next for the rest. */
+  setAside(waiter: QueuedWaiter, now: number): void {
+    this.#lanes.setAside(waiter, now);
+  }
+
+  /** Whoever was set aside is next again. */
+  putBack(): void {
+    this.#lanes.putBack();
+  }
+
   /** When the first deadline comes. */
   get expiresAt(): number {
     return this.#expiry.nextAt;

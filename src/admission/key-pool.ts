@@ -83,6 +83,8 @@ export class KeyPool {
   /** Taken out of the configuration, the newest first: should one come back, its calls and sends still count. */
   #retired: UpstreamKey[] = [];
   #limits: AdmissionLimits;
+  /** Whose tokens are kept for calls that are next, until `keepNothing`. */
+  readonly #kept = new Set<Gates>();
   #modelRules: { matches: (model: string) => boolean; limits: GateLimits }[] = [];
   #limitsByModel = new Map<string, GateLimits | null>();
 
@@ -147,11 +149,42 @@ export class KeyPool {
     return at;
   }
 
-  /** The same, but for the keys' own tokens: who is next in fair order waits for them, and all others behind. */
+  /** The same, but for the keys' own tokens: who is next in fair order waits for them, and a key is kept for it. */
   laneOpenAt(model: string, tokens: number, now: number): number {
     let at = Number.POSITIVE_INFINITY;
     for (const key of this.keys) at = Math.min(at, this.#openAt(key, model, tokens, now, 0));
     return at;
+  }
+
+  /**
+   * A call that is next lacks nothing but a key's tokens: of the keys like that, the one that has them first starts
+   * nothing else, or small calls would take them one by one. The other keys go on.
+   */
+  keepKey(model: string, tokens: number, now: number): void {
+    const lacking = this.keys.filter((key) => this.#openAt(key, model, tokens, now, 0) <= now);
+    this.#keepFirst(lacking, tokens, now);
+  }
+
+  /** The same for the model's own tokens: another key may have enough for calls behind. False: no key is like that. */
+  keepModel(model: string, tokens: number, now: number): boolean {
+    if (this.keys.length === 1) return false;
+    const lacking = this.keys.filter((key) => this.#openAt(key, model, 0, now) <= now);
+    return this.#keepFirst(
+      lacking.flatMap((key) => key.models.get(model) ?? []),
+      tokens,
+      now,
+    );
+  }
+
+  #keepFirst(scopes: readonly { readonly gates: Gates }[], tokens: number, now: number): boolean {
+    const times = scopes.map(({ gates }) => gates.openAt(now, tokens));
+    const first = scopes[times.indexOf(Math.min(...times))];
+    if (first) this.#kept.add(first.gates);
+    return first !== undefined;
+  }
+
+  keepNothing(): void {
+    this.#kept.clear();
   }
 
   /** When a key as a whole may start anything: before it, no lane has to be looked at. */
@@ -163,6 +196,18 @@ export class KeyPool {
 
   #openAt(key: UpstreamKey, model: string, tokens: number, now: number, keyTokens = tokens): number {
     if (!key.serves(model)) return Number.POSITIVE_INFINITY;
+    const at = this.#limitsOpenAt(key, model, tokens, now, keyTokens);
+    // It is not a matter of time as long as it is kept. What opens later may be for one before whom it is kept for.
+    return at <= now && this.#isKept(key, model) ? Number.POSITIVE_INFINITY : at;
+  }
+
+  #isKept(key: UpstreamKey, model: string): boolean {
+    if (this.#kept.size === 0) return false;
+    const keyModel = key.models.get(model);
+    return this.#kept.has(key.gates) || (keyModel !== undefined && this.#kept.has(keyModel.gates));
+  }
+
+  #limitsOpenAt(key: UpstreamKey, model: string, tokens: number, now: number, keyTokens: number): number {
     const keyAt = this.#keyOpenAt(key, keyTokens, now);
     const keyModel = key.models.get(model);
     // Nothing of it counts yet, so no limit of its own can be reached.

@@ -33,6 +33,8 @@ class Position<Call extends QueuedCall> implements SharePosition {
   readonly calls: WaitList<Call> | null;
   nextOfShare: SharePosition | null;
   #childCount = 0;
+  /** Its next call waits for something that its lane does not: others go, and it keeps its turn. */
+  isAside = false;
   /** Of the call that would be next; Infinity when there is none. */
   headDeadlineAt = Number.POSITIVE_INFINITY;
 
@@ -66,7 +68,7 @@ class Position<Call extends QueuedCall> implements SharePosition {
     const head = this.calls?.first?.item;
     const hasCalls = next !== undefined || head !== undefined;
     const deadlineAt = next?.headDeadlineAt ?? head?.deadlineAt ?? Number.POSITIVE_INFINITY;
-    const isReady = hasCalls && !this.share.isBarred;
+    const isReady = hasCalls && !this.share.isBarred && !this.isAside;
     if (deadlineAt === this.headDeadlineAt && isReady === this.heapIndex >= 0) return;
     this.headDeadlineAt = deadlineAt;
     const siblings = this.parent?.ready;
@@ -132,6 +134,13 @@ export class LaneQueue<Call extends QueuedCall> {
   /** The share was barred, or may wait its turn again. */
   refresh(share: Share): void {
     this.#find(share)?.refresh();
+  }
+
+  /** Takes the call's session out of the order, or puts it back. */
+  setAside({ position }: Call, isAside: boolean): void {
+    if (!position) return;
+    (position as Position<Call>).isAside = isAside;
+    (position as Position<Call>).refresh();
   }
 
   /**

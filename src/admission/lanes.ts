@@ -12,6 +12,9 @@ export class Lanes {
   readonly #shared: Lane;
   readonly #apart = new Map<string, Lane>();
   size = 0;
+  /** Those that are next but lack tokens, and when the first of them has them. */
+  #aside: QueuedWaiter[] = [];
+  #asideUntil = Number.POSITIVE_INFINITY;
 
   constructor(pool: KeyPool, root: Share) {
     this.#pool = pool;
@@ -34,7 +37,7 @@ export class Lanes {
     if (lane.model !== null && lane.queue.size === 0) this.#close(lane as Lane & { model: string });
   }
 
-  /** Who is next among all that may start now by their lane's gates, and when another lane opens. */
+  /** Who is next among all that may start now by their lane's gates, and when another lane opens or one has its tokens. */
   next(windowMs: number, now: number): { next: Next<QueuedWaiter> | null; opensAt: number } {
     let best = this.#candidate(this.#shared, windowMs, now);
     let opensAt = this.#opensAt;
@@ -43,7 +46,7 @@ export class Lanes {
       opensAt = Math.min(opensAt, this.#opensAt);
       if (candidate && (!best || isBefore(candidate, best))) best = candidate;
     }
-    return { next: best, opensAt };
+    return { next: best, opensAt: Math.min(opensAt, this.#asideUntil) };
   }
 
   /** When the lane that was looked at last opens. */
@@ -51,12 +54,42 @@ export class Lanes {
 
   #candidate(lane: Lane, windowMs: number, now: number): Next<QueuedWaiter> | null {
     this.#opensAt = Number.POSITIVE_INFINITY;
-    const next = lane.queue.size > 0 ? lane.queue.next(windowMs) : null;
-    if (!next) return null;
-    const at = this.#pool.laneOpenAt(next.call.call.model, next.call.tokens, now);
-    if (at <= now) return next;
-    this.#opensAt = at;
+    while (lane.queue.size > 0) {
+      const next = lane.queue.next(windowMs);
+      if (!next) return null;
+      const { call, tokens } = next.call;
+      const at = this.#pool.laneOpenAt(call.model, tokens, now);
+      if (at <= now) return next;
+      if (!this.#pool.keepModel(call.model, tokens, now)) {
+        this.#opensAt = at;
+        return null;
+      }
+      this.#setAside(next.call, at);
+    }
     return null;
+  }
+
+  /** One that is next lacks a key's tokens: that key is kept for it, and until `putBack` others may use the rest. */
+  setAside(waiter: QueuedWaiter, now: number): void {
+    const { call, tokens } = waiter;
+    const at = this.#pool.openAt(call.model, tokens, now);
+    this.#pool.keepKey(call.model, tokens, now);
+    this.#setAside(waiter, at);
+  }
+
+  #setAside(waiter: QueuedWaiter, until: number): void {
+    waiter.lane?.queue.setAside(waiter, true);
+    this.#aside.push(waiter);
+    this.#asideUntil = Math.min(this.#asideUntil, until);
+  }
+
+  /** Whoever was set aside is next again, and nothing is kept. */
+  putBack(): void {
+    if (this.#aside.length === 0) return;
+    for (const waiter of this.#aside) waiter.lane?.queue.setAside(waiter, false);
+    this.#aside = [];
+    this.#asideUntil = Number.POSITIVE_INFINITY;
+    this.#pool.keepNothing();
   }
 
   /** A share was barred, or may wait its turn again. */

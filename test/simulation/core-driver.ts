@@ -22,6 +22,7 @@ export interface DrivenCall {
   sentAt: number;
   endedAt: number;
   endedHow: "ended" | "aborted";
+  usedTokens: number;
   tryCount: number;
 }
 
@@ -32,6 +33,14 @@ export interface SendRecord {
   readonly at: number;
   readonly grantOrdinal: number;
   readonly limitsAtGrant: AdmissionLimits;
+}
+
+/** Tokens that a call has used, as far as the core was told. */
+export interface TokenRecord {
+  readonly call: OfferedCall;
+  readonly upstreamKey: string;
+  readonly at: number;
+  readonly tokens: number;
 }
 
 /** An aborted call that the upstream may still count. */
@@ -45,6 +54,8 @@ export type Wish = Partial<OfferedCall>;
 
 /** Sends that are older than this are dropped from the books: no window in these tests is longer. */
 const sendsKeptMs = 60_000;
+/** The same for tokens: a minute, its guard, and what the core rounds up to. */
+const tokensKeptMs = 61_000;
 
 /** More than any schedule here takes. */
 const roundsMax = 5_000;
@@ -59,6 +70,8 @@ export class CoreDriver {
   readonly granted: DrivenCall[] = [];
   sends: SendRecord[] = [];
   lingering: Lingering[] = [];
+  /** Of calls that say what they take at most, and whose input is empty: what they hold is exactly that. */
+  tokens: TokenRecord[] = [];
   configuredAt = Number.NEGATIVE_INFINITY;
   /** Grants before the last `configure`. */
   grantCountAtConfigure = 0;
@@ -72,6 +85,8 @@ export class CoreDriver {
   /** Looks at everything after each step. */
   onStep: (driver: CoreDriver, sent: SendRecord | null) => void = () => {};
   onGrant: (driver: CoreDriver, call: DrivenCall) => void = () => {};
+  /** What a call that ends well says of its tokens. */
+  usageOf: (call: DrivenCall) => Usage | null = () => null;
 
   constructor(limits: AdmissionLimits, options: Partial<CoreOptions> = {}) {
     this.limits = limits;
@@ -118,6 +133,7 @@ export class CoreDriver {
       sentAt: Number.NaN,
       endedAt: Number.NaN,
       endedHow: "ended",
+      usedTokens: 0,
       tryCount: 0,
     };
     this.calls.push(call);
@@ -215,6 +231,12 @@ export class CoreDriver {
       const until = this.now + this.limits.abortLingerMs;
       this.lingering.push({ call: call.offered, upstreamKey: grant.upstreamKey, until });
     }
+    if (usage) {
+      call.usedTokens = usage.promptTokens + usage.completionTokens;
+      this.tokens = this.tokens.filter(({ at }) => at > this.now - tokensKeptMs);
+      const { upstreamKey } = grant;
+      this.tokens.push({ call: call.offered, upstreamKey, at: this.now, tokens: call.usedTokens });
+    }
     this.core.release(grant, how, this.now);
     this.core.settle(grant, usage, this.now);
     this.#step(null);
@@ -238,7 +260,7 @@ export class CoreDriver {
   finish(call: DrivenCall): void {
     assert.ok(call.grant && call.state === "sent");
     this.core.report(call.grant, good, this.now);
-    this.end(call);
+    this.end(call, "ended", this.usageOf(call));
   }
 
   /** False: it had been answered by the time its client left, and the answer comes with this step. */
@@ -300,6 +322,11 @@ export class CoreDriver {
     }
     if (until < Number.POSITIVE_INFINITY) this.now = until;
   }
+}
+
+/** Of a call that has used so many tokens for its answer. */
+export function usageOf(completionTokens: number): Usage {
+  return { promptTokens: 0, completionTokens, cachedTokens: 0, reasoningTokens: 0 };
 }
 
 export const good: Verdict = { kind: "good", code: null, waitMs: null };

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import type { Grant, No, OfferedCall, SchedulerCore, Waiter } from "../../src/admission/core.ts";
 import { createFairCore } from "../../src/admission/fair-core.ts";
 import type { AdmissionLimits, Place } from "../../src/admission/scheduler.ts";
+import type { Usage } from "../../src/base/answer.ts";
 import type { Verdict } from "../../src/base/verdict.ts";
 import type { Random } from "../../src/simulator/random.ts";
 import { chance, type Plan } from "./plan.ts";
@@ -187,7 +188,9 @@ export class SimulatedGateway {
     this.counts.sends++;
     core.sent(grant, this.#now);
     const isOver = () => handling.grant !== grant;
-    handling.exchange = this.#upstream.send(grant.upstreamKey, grant.call.model, handling.call.slotMeanMs, {
+    const { slotMeanMs, offered } = handling.call;
+    const request = { model: offered.model, outputTokensMax: offered.outputTokensMax ?? 1, slotMeanMs };
+    handling.exchange = this.#upstream.send(grant.upstreamKey, request, {
       refused: (verdict) => this.#live(() => isOver() || this.#upstreamRefused(handling, grant, verdict)),
       frame: (bytes) =>
         this.#live(() => {
@@ -195,12 +198,13 @@ export class SimulatedGateway {
           core.progress(grant, bytes, this.#now);
           this.#turn();
         }),
-      ended: () =>
+      ended: (usage, heard) =>
         this.#live(() => {
           if (isOver()) return;
+          heard();
           count(this.counts.verdicts, "good");
           core.report(grant, { kind: "good", code: null, waitMs: null }, this.#now);
-          this.#release(handling, grant, "ended");
+          this.#release(handling, grant, "ended", usage);
           this.#done(handling, { kind: "served" });
           this.#turn();
         }),
@@ -215,12 +219,11 @@ export class SimulatedGateway {
     this.#turn();
   }
 
-  #release(handling: Handling, grant: Grant, how: "ended" | "aborted"): void {
+  #release(handling: Handling, grant: Grant, how: "ended" | "aborted", usage: Usage | null = null): void {
     this.counts.releases++;
     handling.grant = null;
     handling.exchange = null;
-    const usage = { promptTokens: 50, completionTokens: 100, cachedTokens: 0, reasoningTokens: 0 };
-    const settle = () => this.core.settle(grant, how === "ended" ? usage : null, this.#now);
+    const settle = () => this.core.settle(grant, usage, this.#now);
     const settlesFirst = chance(this.#random, 0.5);
     if (settlesFirst) settle();
     this.core.release(grant, how, this.#now);
@@ -233,6 +236,7 @@ export class SimulatedGateway {
   #upstreamRefused(handling: Handling, grant: Grant, verdict: Verdict): void {
     count(this.counts.verdicts, verdict.kind);
     const isWorthAnotherTry = this.core.report(grant, verdict, this.#now);
+    assert.equal(this.core.report(grant, verdict, this.#now), isWorthAnotherTry, "what is said twice counts once");
     this.#release(handling, grant, "ended");
     handling.wasRefusedUpstream = true;
     if (isWorthAnotherTry && verdict.kind === "failed") {

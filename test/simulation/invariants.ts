@@ -2,7 +2,7 @@
 // invariants). Limits that were changed count from the change: what was granted before it may still exceed them.
 
 import assert from "node:assert/strict";
-import type { OfferedCall } from "../../src/admission/core.ts";
+import type { OfferedCall, Waiter } from "../../src/admission/core.ts";
 import type { AdmissionLimits, GateLimits, KeyLimits } from "../../src/admission/scheduler.ts";
 import type { CoreDriver, DrivenCall, SendRecord } from "./core-driver.ts";
 
@@ -157,28 +157,54 @@ export function assertSnapshot(driver: CoreDriver): void {
   }
 }
 
-function hasRoom(driver: CoreDriver, scope: Scope): boolean {
+/** Where a window ends just now, `isSure` says that it still counts. */
+function hasRoom(driver: CoreDriver, scope: Scope, isSure = true): boolean {
   const limits = scope.limitsIn(driver.limits);
   if (!limits) return true;
   const { running, lingering } = countInFlight(driver, scope);
-  if (limits.concurrencyMax !== null && running + lingering >= limits.concurrencyMax) return false;
+  const inFlight = running + (scope.isUpstream ? lingering : 0);
+  if (limits.concurrencyMax !== null && inFlight >= limits.concurrencyMax) return false;
   const window = windowOf(scope, driver.limits);
   if (!window) return true;
   const pending = driver.in("granted").filter(({ offered, grant }) => grant && scope.holds(offered, grant.upstreamKey));
   const counting = driver.sends.filter(
-    ({ call, upstreamKey, at }) => scope.holds(call, upstreamKey) && at > driver.now - window.windowMs - tolerance,
+    ({ call, upstreamKey, at }) =>
+      scope.holds(call, upstreamKey) && at > driver.now - window.windowMs - (isSure ? tolerance : -tolerance),
   );
   return pending.length + counting.length < window.startsMax;
 }
 
+const minuteMs = 60_000;
+/** The core forgets tokens by the tenth of a second. */
+const tokenStepMs = 100;
+
+/** Whether so many more tokens fit. Of none at all, a call may have more than the limit. */
+function hasTokens(driver: CoreDriver, scope: Scope, wanted: number): boolean {
+  const max = scope.limitsIn(driver.limits)?.tokensPerMinute ?? null;
+  if (max === null) return true;
+  const windowMs = minuteMs + (scope.isUpstream ? driver.limits.sendGuardMs : 0);
+  const reserved = driver.running
+    .filter(({ offered, grant }) => grant && scope.holds(offered, grant.upstreamKey))
+    .reduce((sum, { offered }) => sum + (offered.outputTokensMax ?? 0), 0);
+  const spent = driver.tokens
+    .filter(({ call, upstreamKey }) => scope.holds(call, upstreamKey))
+    .filter(({ at }) => driver.now < (Math.floor(at / tokenStepMs) + 1) * tokenStepMs + windowMs)
+    .reduce((sum, { tokens }) => sum + tokens, 0);
+  return reserved + spent === 0 || reserved + spent + wanted <= max;
+}
+
 /** Whether all limits let the call start now. For limits without tokens and without an upstream that refuses. */
 export function mayStart(driver: CoreDriver, call: OfferedCall): boolean {
-  if (!hasRoom(driver, userScope(call.userId))) return false;
-  return driver.limits.keys.some(
-    (key) =>
-      servesModel(key, call.model) &&
-      hasRoom(driver, keyScope(key.name)) &&
-      hasRoom(driver, keyModelScope(key.name, call.model)),
+  return driver.limits.keys.some((key) => mayStartOn(driver, key, call));
+}
+
+/** The same for one key, its tokens and the model's left out. */
+function mayStartOn(driver: CoreDriver, key: KeyLimits, call: OfferedCall, isSure = true): boolean {
+  return (
+    hasRoom(driver, userScope(call.userId), isSure) &&
+    servesModel(key, call.model) &&
+    hasRoom(driver, keyScope(key.name), isSure) &&
+    hasRoom(driver, keyModelScope(key.name, call.model), isSure)
   );
 }
 
@@ -190,6 +216,70 @@ function servesModel(key: KeyLimits, model: string): boolean {
 export function assertWorkConservation(driver: CoreDriver): void {
   for (const { offered } of driver.waiting) {
     assert.ok(!mayStart(driver, offered), `${offered.callId} waits although all its limits let it start`);
+  }
+}
+
+/**
+ * 5, with limits of tokens: a key stands idle for somebody only where another waits for that key's tokens and for
+ * nothing else, and nobody keeps two keys.
+ */
+export function assertKeysAtWork(driver: CoreDriver): void {
+  const waiting = driver.waiting.filter((call) => !isBehindOwn(driver, call)).map(({ offered }) => offered);
+  const claims = driver.limits.keys.flatMap((key) => {
+    const open = waiting.filter((call) => mayStartOn(driver, key, call, false));
+    const lacksKey = (call: OfferedCall) => !hasTokens(driver, keyScope(key.name), call.outputTokensMax ?? 0);
+    const lacksModel = (call: OfferedCall) =>
+      !hasTokens(driver, keyModelScope(key.name, call.model), call.outputTokensMax ?? 0);
+    const idleFor = open.filter((call) => mayStartOn(driver, key, call) && !lacksKey(call) && !lacksModel(call));
+    if (idleFor.length === 0) return [];
+    const keepers = (of: OfferedCall) =>
+      open.filter((call) => lacksKey(call) || (call.model === of.model && lacksModel(call)));
+    for (const call of idleFor) {
+      assert.ok(keepers(call).length > 0, `${call.callId} waits although nothing of ${key.name} is short`);
+    }
+    return [{ key, keepers: new Set(idleFor.flatMap(keepers)) }];
+  });
+  const taken = new Map<OfferedCall, number>();
+  /** Finds the claim a keeper of its own, others giving theirs up where they have another. */
+  const settle = (index: number, seen: Set<OfferedCall>): boolean =>
+    [...(claims[index]?.keepers ?? [])].some((keeper) => {
+      if (seen.has(keeper)) return false;
+      seen.add(keeper);
+      const other = taken.get(keeper);
+      if (other !== undefined && !settle(other, seen)) return false;
+      taken.set(keeper, index);
+      return true;
+    });
+  for (const [index, { key, keepers }] of claims.entries()) {
+    const names = [...keepers].map(({ callId }) => callId).join(", ");
+    assert.ok(settle(index, new Set()), `${key.name} stands idle for ${names}, who keep another key already`);
+  }
+}
+
+/** Within a flow nobody passes, in no lane. */
+function isBehindOwn({ waiting, limits }: CoreDriver, call: DrivenCall): boolean {
+  const isApart = ({ model }: OfferedCall) =>
+    limits.models.some(({ pattern }) => pattern === model) || limits.keys.some((key) => key.models !== null);
+  return waiting.some(({ offered, waiter }) => {
+    const isInLane = offered.model === call.offered.model || !(isApart(offered) || isApart(call.offered));
+    return isInLane && isSameTool(offered, call.offered) && isEarlier(waiter, call.waiter);
+  });
+}
+
+function isEarlier(a: Waiter | null, b: Waiter | null): boolean {
+  return a !== null && b !== null && a.place.sequence < b.place.sequence;
+}
+
+/** No minute begins with a send whose tokens, with those of all that came and ended in it, are more than allowed. */
+export function assertTokens(driver: CoreDriver): void {
+  for (const { name, tokensPerMinute } of driver.limits.keys) {
+    if (tokensPerMinute === null) continue;
+    const running = driver.running.filter(({ grant }) => grant?.upstreamKey === name);
+    const recent = driver.tokens.filter(({ upstreamKey, at }) => upstreamKey === name && at > driver.now - minuteMs);
+    const reserved = running.reduce((sum, { offered }) => sum + (offered.outputTokensMax ?? 0), 0);
+    const used = recent.reduce((sum, { tokens }) => sum + tokens, 0);
+    const isAlone = running.length + recent.filter(({ tokens }) => tokens > 0).length <= 1;
+    assert.ok(isAlone || reserved + used <= tokensPerMinute, `${name}: ${reserved} + ${used} tokens`);
   }
 }
 
@@ -210,7 +300,11 @@ export function assertOrderInFlow(driver: CoreDriver, granted: DrivenCall): void
 }
 
 function isSameFlow(a: OfferedCall, b: OfferedCall): boolean {
-  return a.userId === b.userId && a.class === b.class && a.flowId === b.flowId && a.model === b.model;
+  return isSameTool(a, b) && a.model === b.model;
+}
+
+function isSameTool(a: OfferedCall, b: OfferedCall): boolean {
+  return a.userId === b.userId && a.class === b.class && a.flowId === b.flowId;
 }
 
 /** 9: none is granted at its deadline or later, and none waits then. */

@@ -12,6 +12,8 @@ export interface Plan {
   readonly durationMs: number;
   /** GLM's own limits, for each key. */
   readonly truth: Limits;
+  /** The same for tokens, of those calls that came within a minute; null: no limit. */
+  readonly trueTokensPerMinute: number | null;
   readonly limits: AdmissionLimits;
   /** Our limits are GLM's or stricter all the time, so that it has no reason to refuse. */
   readonly isHonest: boolean;
@@ -42,6 +44,8 @@ export interface UserPlan {
   readonly meanPauseMs: number;
   readonly burstSize: number;
   readonly patienceMs: number | null;
+  /** What it says at most; an answer has any number up to it. */
+  readonly outputTokensMax: number;
   /** Share of its calls that it gives up at some moment. */
   readonly leavesShare: number;
   /** Tries of one call, the first included; each new one when it was told to come. */
@@ -97,13 +101,15 @@ export function drawPlan(seed: number, random: Random): Plan {
   const knowsConcurrency = truth.concurrencyMax === null || chance(random, 0.85);
   const hasFewer = truth.concurrencyMax !== null && faults.some(({ kind }) => kind === "fewer_slots");
   const common = drawCommon(random);
-  const draw = () => drawLimits(truth, knowsConcurrency, common, random);
+  const trueTokensPerMinute = random.pick([null, null, 3_000, 10_000]);
+  const draw = () => drawLimits(truth, trueTokensPerMinute, knowsConcurrency, common, random);
   const reloadCount = chance(random, 0.4) ? 1 + random.below(4) : 0;
   const { sendGuardMs, abortLingerMs } = common;
   return {
     seed,
     durationMs,
     truth,
+    trueTokensPerMinute,
     limits: draw(),
     isHonest: knowsConcurrency && !hasFewer,
     network: {
@@ -124,7 +130,7 @@ function drawCommon(random: Random): CommonLimits {
   return {
     sendGuardMs: random.pick([20, 50]),
     abortLingerMs: random.pick([200, 300, 1_000]),
-    keyCount: random.pick([1, 1, 1, 2]),
+    keyCount: random.pick([1, 1, 1, 2, 3]),
   };
 }
 
@@ -134,6 +140,7 @@ function drawCommon(random: Random): CommonLimits {
  */
 function drawLimits(
   truth: Limits,
+  trueTokensPerMinute: number | null,
   knowsConcurrency: boolean,
   { keyCount, ...common }: CommonLimits,
   random: Random,
@@ -146,12 +153,15 @@ function drawLimits(
   const concurrency =
     trueConcurrency === null || chance(random, 0.6) ? trueConcurrency : 1 + random.below(trueConcurrency);
   const isPerModel = chance(random, 0.4);
+  const tokensPerMinute =
+    trueTokensPerMinute === null || chance(random, 0.7) ? trueTokensPerMinute : trueTokensPerMinute / 2;
   const key = (index: number): KeyLimits => ({
     name: `key-${index + 1}`,
-    models: null,
+    // The first serves all, so that there is a key for each call.
+    models: index === 0 || chance(random, 0.5) ? null : [random.pick(models)],
     startsPerSecond: rate,
     concurrencyMax: isPerModel ? null : concurrency,
-    tokensPerMinute: null,
+    tokensPerMinute,
   });
   const perModel: ModelLimits = {
     pattern: "*",
@@ -190,6 +200,7 @@ function drawUser(index: number, truth: Limits, random: Random): UserPlan {
     meanPauseMs: fairPauseMs * random.pick([0.5, 1, 2, 4]) * (habit === "bursts" ? 8 : 1),
     burstSize: habit === "bursts" ? 2 + random.below(15) : 1,
     patienceMs: random.pick([null, null, 8_000, 30_000]),
+    outputTokensMax: random.pick([50, 200, 1_000]),
     leavesShare: random.pick([0, 0, 0.1, 0.3]),
     triesMax: random.pick([1, 3, 6]),
     slotMeanMs,

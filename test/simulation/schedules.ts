@@ -3,7 +3,7 @@
 
 import fc from "fast-check";
 import type { OfferedCall } from "../../src/admission/core.ts";
-import type { AdmissionLimits, GateLimits, ModelLimits } from "../../src/admission/scheduler.ts";
+import type { AdmissionLimits, GateLimits, KeyLimits, ModelLimits } from "../../src/admission/scheduler.ts";
 import type { TrafficClass } from "../../src/base/principal.ts";
 import type { Verdict, VerdictKind } from "../../src/base/verdict.ts";
 import type { CoreDriver, DrivenCall } from "./core-driver.ts";
@@ -55,8 +55,12 @@ const pauseMs = fc.oneof(
   fc.constantFrom(0, 500, 980, 1_000, 1_020, 2_000, 15_000),
 );
 
+/** Also of calls that want more than any limit of a minute. */
+const tokens = fc.constantFrom(10, 10, 50, 200, 400, 900, 3_000);
+
+/** With `hasTokens`, calls say exactly what they take at most. */
 export function wishes(
-  options: { hasPatience?: boolean; hasRetries?: boolean } = {},
+  options: { hasPatience?: boolean; hasRetries?: boolean; hasTokens?: boolean } = {},
 ): fc.Arbitrary<Partial<OfferedCall>> {
   return fc
     .record({
@@ -66,6 +70,7 @@ export function wishes(
       model: fc.constantFrom(...models),
       patienceMs: options.hasPatience ? fc.option(fc.integer({ min: 1, max: 8_000 }), { freq: 3 }) : fc.constant(null),
       retryCount: options.hasRetries ? fc.nat({ max: 2 }) : fc.constant(0),
+      ...(options.hasTokens ? { outputTokensMax: tokens, inputBytes: fc.constant(0) } : {}),
     })
     .map(({ user, ...rest }) => ({ ...user, ...rest }));
 }
@@ -119,6 +124,24 @@ function gates(rates: readonly (number | null)[], concurrencies: readonly (numbe
     concurrencyMax: fc.constantFrom(...concurrencies),
     tokensPerMinute: fc.constant(null),
   });
+}
+
+/** Several keys with limits of tokens, of which some serve one model alone; the rest as in `limits`. */
+export function limitsOfTokens(fixed: Partial<AdmissionLimits> = {}): fc.Arbitrary<AdmissionLimits> {
+  const key = (name: string): fc.Arbitrary<KeyLimits> =>
+    fc
+      .tuple(
+        gates([null, null, 2, 10], [null, null, 2]),
+        fc.constantFrom(null, 500, 1_000),
+        fc.constantFrom(null, null, ...models.map((model) => [model])),
+      )
+      .map(([own, tokensPerMinute, served]) => ({ name, ...own, tokensPerMinute, models: served }));
+  const keys = fc.oneof(
+    fc.tuple(key("first")),
+    fc.tuple(key("first"), key("second")),
+    fc.tuple(key("first"), key("second"), key("third")),
+  );
+  return fc.tuple(limits(fixed), keys).map(([given, drawn]) => ({ ...given, keys: drawn }));
 }
 
 /** Limits of every shape, with one key or two. */

@@ -1,6 +1,7 @@
 // GLM in virtual time: each call is judged by the simulator's own judge on its arrival, then answered, or hit by
 // whichever fault is on. Messages take their time both ways.
 
+import type { Usage } from "../../src/base/answer.ts";
 import type { Verdict, VerdictKind } from "../../src/base/verdict.ts";
 import { createJudge, type Judge, type Visit } from "../../src/simulator/judge.ts";
 import type { Random } from "../../src/simulator/random.ts";
@@ -11,7 +12,8 @@ import type { Timeline } from "./timeline.ts";
 export interface AnswerListener {
   refused(verdict: Verdict): void;
   frame(bytes: number): void;
-  ended(): void;
+  /** `heard` is to be called when that is known in time: what is lost with its client counts for nobody. */
+  ended(usage: Usage, heard: () => void): void;
   /** The connection broke. */
   broke(): void;
 }
@@ -31,13 +33,24 @@ const codes: Partial<Record<FaultKind, { readonly kind: VerdictKind; readonly co
   failed: { kind: "failed", code: "500" },
 };
 const frameCount = 4;
+const promptTokens = 50;
+const minuteMs = 60_000;
 
 function isOfCalls(kind: FaultKind): boolean {
   return kind !== "stall" && kind !== "fewer_slots";
 }
 
+/** What a call asks for. */
+export interface Request {
+  readonly model: string;
+  readonly outputTokensMax: number;
+  readonly slotMeanMs: number;
+}
+
 export class Upstream {
   readonly judge: Judge;
+  /** Of calls that were served in full, by key. */
+  readonly #tokens = new Map<string, { readonly arrivedAt: number; readonly tokens: number }[]>();
   readonly #plan: Plan;
   readonly #timeline: Timeline;
   readonly #random: Random;
@@ -54,7 +67,7 @@ export class Upstream {
     }
   }
 
-  send(key: string, model: string, slotMeanMs: number, listener: AnswerListener): Exchange {
+  send(key: string, request: Request, listener: AnswerListener): Exchange {
     const { network } = this.#plan;
     let visit: Visit | null = null;
     let isAborted = false;
@@ -67,7 +80,12 @@ export class Upstream {
     };
     this.#timeline.after(this.#delay(), () => {
       visit = this.judge.arrive(key);
-      this.#serve(visit, visit.enter(model), slotMeanMs, listener, back);
+      const arrivedAt = this.#timeline.now();
+      this.#serve(visit, visit.enter(request.model), request, listener, back, (tokens) => {
+        const ofKey = this.#tokens.get(key) ?? [];
+        this.#tokens.set(key, ofKey);
+        ofKey.push({ arrivedAt, tokens });
+      });
     });
     return {
       abort: () => {
@@ -82,9 +100,10 @@ export class Upstream {
   #serve(
     visit: Visit,
     refused: "1302" | "1303" | null,
-    slotMeanMs: number,
+    { slotMeanMs, outputTokensMax }: Request,
     listener: AnswerListener,
     back: (tell: () => void) => void,
+    count: (tokens: number) => void,
   ): void {
     if (refused !== null) {
       const kind = refused === "1302" ? "over_limit" : "too_fast";
@@ -100,6 +119,7 @@ export class Upstream {
       return;
     }
     const slotMs = 50 + drawPause(this.#random, slotMeanMs) + (fault?.kind === "slow" ? 30_000 : 0);
+    const completionTokens = 1 + this.#random.below(outputTokensMax);
     const breaksAfter = fault?.kind === "reset" ? this.#random.below(frameCount) : Number.POSITIVE_INFINITY;
     for (let frame = 1; frame <= frameCount; frame++) {
       this.#timeline.after((slotMs * frame) / frameCount, () => {
@@ -107,10 +127,29 @@ export class Upstream {
         const isLast = frame === frameCount;
         if (isLast || frame === breaksAfter + 1) visit.leave();
         if (frame === breaksAfter + 1) back(() => listener.broke());
-        else if (isLast) back(() => listener.ended());
-        else back(() => listener.frame(500));
+        else if (isLast) {
+          const usage = { promptTokens, completionTokens, cachedTokens: 0, reasoningTokens: 0 };
+          back(() => listener.ended(usage, () => count(promptTokens + completionTokens)));
+        } else back(() => listener.frame(500));
       });
     }
+  }
+
+  /** The most tokens of calls that came to one key within a minute. */
+  get tokensMax(): number {
+    let max = 0;
+    for (const calls of this.#tokens.values()) {
+      const inOrder = calls.toSorted((a, b) => a.arrivedAt - b.arrivedAt);
+      let [sum, oldest] = [0, 0];
+      for (const { arrivedAt, tokens } of inOrder) {
+        sum += tokens;
+        for (let old = inOrder[oldest]; old && old.arrivedAt <= arrivedAt - minuteMs; old = inOrder[++oldest]) {
+          sum -= old.tokens;
+        }
+        max = Math.max(max, sum);
+      }
+    }
+    return max;
   }
 
   #hit(): Fault | null {

@@ -1,9 +1,9 @@
 // The fair scheduler as plainly as it can be said: one array of waiting calls, looked through from end to end for each
-// decision. It is what the real core is compared with, call by call. It knows rates, calls at once, users' limits,
-// weights, classes, flows, a full queue and deadlines; it knows neither tokens nor an upstream that refuses.
+// decision. It is what the real core is compared with, call by call. It knows several keys, rates, calls at once, tokens
+// of keys, users' limits, weights, classes, flows, a full queue and deadlines; it knows no upstream that refuses.
 
 import type { OfferedCall } from "../../src/admission/core.ts";
-import type { AdmissionLimits, GateLimits } from "../../src/admission/scheduler.ts";
+import type { AdmissionLimits, GateLimits, KeyLimits } from "../../src/admission/scheduler.ts";
 
 export type ReferenceAnswer =
   | { readonly kind: "granted"; readonly callId: string }
@@ -17,6 +17,7 @@ interface Waiting {
 
 interface Running {
   readonly call: OfferedCall;
+  readonly key: KeyLimits;
   readonly chargedMs: number;
   sentAt: number | null;
 }
@@ -31,77 +32,94 @@ interface Node {
   present: number;
   /** In the order in which nodes began to wait. */
   waitsSince: number;
+  /** What it owes beyond the bound on debt: set off against what it gets back. */
+  forgiven: number;
 }
 
 const classWeights = { interactive: 16, default: 4, batch: 1 };
 const debtMsMax = 60_000;
 /** Share of the newest call in the mean of what calls take. */
 const meanShare = 0.2;
+const minuteMs = 60_000;
+/** Tokens are forgotten by the tenth of a second. */
+const tokenStepMs = 100;
+
+/** A call that was somewhere at some time. */
+interface Trace {
+  readonly call: OfferedCall;
+  readonly key: KeyLimits;
+}
+
+interface Means {
+  slotMs: number;
+  tokens: number;
+}
 
 export class ReferenceScheduler {
   readonly #limits: AdmissionLimits;
-  readonly #key: GateLimits;
   #waiting: Waiting[] = [];
   readonly #running = new Map<string, Running>();
   /** All sends there ever were. */
-  readonly #sends: { readonly call: OfferedCall; readonly at: number }[] = [];
+  readonly #sends: (Trace & { readonly at: number })[] = [];
   /** When aborted calls no longer count. */
-  readonly #lingering: { readonly call: OfferedCall; readonly until: number }[] = [];
+  readonly #lingering: (Trace & { readonly until: number })[] = [];
+  /** What was used at each call's end. */
+  readonly #used: (Trace & { readonly at: number; readonly tokens: number })[] = [];
   readonly #root = createNode(1, null);
   readonly #nodes = new Map<string, Node>();
-  readonly #meanSlotMs = new Map<string, number>();
+  readonly #means = new Map<string, Means>();
   #sequence = 0;
 
-  /** Of the keys, only the first counts. */
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
-    this.#key = limits.keys[0] as GateLimits;
   }
 
   offer(call: OfferedCall, now: number): ReferenceAnswer[] {
     const answers = this.#expire(now);
-    const patienceMs = Math.min(this.#limits.queueTimeoutMs, call.patienceMs ?? Number.POSITIVE_INFINITY);
+    const { userQueueCapacity, queueCapacity, queueTimeoutMs, keys } = this.#limits;
+    if (!keys.some((key) => serves(key, call))) return [...answers, refused(call, "invalid_field")];
+    const patienceMs = Math.min(queueTimeoutMs, call.patienceMs ?? Number.POSITIVE_INFINITY);
     // A repeated call is as if it had come before all that were not.
     const sequence = this.#sequence++ - call.retryCount * 2 ** 40;
     const arrival: Waiting = { call, sequence, deadlineAt: now + patienceMs };
-    if (this.#mayStart(call, now) && !this.#waiting.some((other) => this.#mayStart(other.call, now))) {
-      this.#enter(call);
-      this.#start(arrival);
-      return [...answers, { kind: "granted", callId: call.callId }];
-    }
-    const { userQueueCapacity, queueCapacity } = this.#limits;
+    this.#enter(call);
+    this.#waiting.push(arrival);
+    answers.push(...this.#startAll(now));
+    if (!this.#waiting.includes(arrival)) return answers;
     const own = this.#waiting.filter((other) => other.call.userId === call.userId);
-    if (userQueueCapacity !== null && own.length >= userQueueCapacity)
+    if (userQueueCapacity !== null && own.length > userQueueCapacity) {
+      this.#leaveQueue(arrival);
       return [...answers, refused(call, "user_queue_full")];
-    if (this.#waiting.length >= queueCapacity) {
-      const victim = this.#findVictim(call);
-      if (!victim) return [...answers, refused(call, "queue_full")];
+    }
+    if (this.#waiting.length > queueCapacity) {
+      const victim = this.#findVictim(call) ?? arrival;
       this.#leaveQueue(victim);
       answers.push(refused(victim.call, "queue_full"));
     }
-    this.#enter(call);
-    this.#waiting.push(arrival);
     return answers;
   }
 
   sent(callId: string, now: number): void {
     const running = this.#running.get(callId) as Running;
     running.sentAt = now;
-    this.#sends.push({ call: running.call, at: now });
+    this.#sends.push({ ...running, at: now });
   }
 
-  release(callId: string, how: "ended" | "aborted", now: number): void {
-    const { call, chargedMs, sentAt } = this.#running.get(callId) as Running;
+  /** `tokens` are those that it has used. */
+  release(callId: string, how: "ended" | "aborted", tokens: number, now: number): void {
+    const { call, key, chargedMs, sentAt } = this.#running.get(callId) as Running;
     this.#running.delete(callId);
-    if (how === "aborted" && sentAt !== null) {
-      this.#lingering.push({ call, until: now + this.#limits.abortLingerMs });
+    if (sentAt === null) {
+      this.#pay(call, -chargedMs);
+      return;
     }
-    const slotMs = sentAt === null ? 0 : now - sentAt;
-    const actualMs = sentAt === null ? 0 : this.#priceOf(call, slotMs);
-    this.#pay(call, actualMs - chargedMs);
-    if (how === "ended" && sentAt !== null) {
-      moveMean(this.#meanSlotMs, `${call.model} ${call.userId}`, slotMs);
-      moveMean(this.#meanSlotMs, call.model, slotMs);
+    if (how === "aborted") this.#lingering.push({ call, key, until: now + this.#limits.abortLingerMs });
+    this.#used.push({ call, key, at: now, tokens });
+    const taken = { slotMs: now - sentAt, tokens };
+    this.#pay(call, this.#priceOf(call, taken) - chargedMs);
+    if (how === "ended") {
+      moveMeans(this.#means, `${call.model} ${call.userId}`, taken);
+      moveMeans(this.#means, call.model, taken);
     }
   }
 
@@ -111,15 +129,53 @@ export class ReferenceScheduler {
   }
 
   tick(now: number): ReferenceAnswer[] {
-    const answers = this.#expire(now);
-    for (;;) {
-      const startable = this.#waiting.filter(({ call }) => this.#mayStart(call, now));
-      if (startable.length === 0) return answers;
-      const next = this.#pick(startable);
-      this.#waiting = this.#waiting.filter((other) => other !== next);
-      this.#start(next);
-      answers.push({ kind: "granted", callId: next.call.callId });
+    return [...this.#expire(now), ...this.#startAll(now)];
+  }
+
+  #startAll(now: number): ReferenceAnswer[] {
+    const answers: ReferenceAnswer[] = [];
+    for (let found = this.#next(now); found; found = this.#next(now)) {
+      const { waiting, key } = found;
+      this.#leaveQueue(waiting);
+      this.#start(waiting, key);
+      answers.push({ kind: "granted", callId: waiting.call.callId });
     }
+    return answers;
+  }
+
+  /**
+   * In fair order, the first that has all it needs. One that lacks only tokens is passed, but not by its own session,
+   * and not on the key that has the tokens for it first.
+   */
+  #next(now: number): { waiting: Waiting; key: KeyLimits } | null {
+    const kept: KeyLimits[] = [];
+    const passed: Waiting[] = [];
+    for (;;) {
+      const openKeysOf = ({ call }: Waiting) => this.#openKeys(call, now).filter((key) => !kept.includes(key));
+      const candidates = this.#waiting.filter(
+        (waiting) =>
+          !passed.some((other) => this.#isOneList(other.call, waiting.call)) && openKeysOf(waiting).length > 0,
+      );
+      if (candidates.length === 0) return null;
+      const waiting = this.#pick(candidates);
+      const open = openKeysOf(waiting).map((key) => ({
+        key,
+        room: this.#roomOf(key, now),
+        tokensAt: this.#tokensAt(key, waiting.call.outputTokensMax ?? 0, now),
+      }));
+      const ready = open.filter(({ tokensAt }) => tokensAt <= now);
+      if (ready.length > 0) return { waiting, key: ready.reduce((a, b) => (b.room > a.room ? b : a)).key };
+      kept.push(open.reduce((a, b) => (b.tokensAt < a.tokensAt ? b : a)).key);
+      passed.push(waiting);
+    }
+  }
+
+  /** Calls of a flow pass each other only where models wait apart. */
+  #isOneList(a: OfferedCall, b: OfferedCall): boolean {
+    const { models, keys } = this.#limits;
+    const isApart = ({ model }: OfferedCall) =>
+      models.some(({ pattern }) => pattern === model) || (keys.length > 1 && keys.some((key) => key.models !== null));
+    return this.#pathOf(a)[2] === this.#pathOf(b)[2] && (a.model === b.model || !(isApart(a) || isApart(b)));
   }
 
   /** Whoever has nothing waiting starts at the present: what was not asked for is not owed. */
@@ -127,7 +183,10 @@ export class ReferenceScheduler {
     for (const node of this.#pathOf(call)) {
       if (this.#waiting.some((other) => this.#pathOf(other.call).includes(node))) continue;
       node.waitsSince = ++this.#sequence;
-      node.virtualTime = Math.max(node.virtualTime, (node.parent as Node).present);
+      const { present } = node.parent as Node;
+      if (node.virtualTime >= present) continue;
+      node.virtualTime = present;
+      node.forgiven = 0;
     }
   }
 
@@ -137,16 +196,22 @@ export class ReferenceScheduler {
     return late.map(({ call }) => refused(call, "queue_timeout"));
   }
 
-  #mayStart(call: OfferedCall, now: number): boolean {
-    const { user, sendGuardMs, models } = this.#limits;
+  /** Keys that may start the call now, if they have the tokens for it. */
+  #openKeys(call: OfferedCall, now: number): KeyLimits[] {
+    const { keys, user, sendGuardMs, models } = this.#limits;
+    if (!this.#hasRoom(user, 0, now, false, (other) => other.call.userId === call.userId)) return [];
     const model = models.find(({ pattern }) => pattern === call.model);
-    const isOfUser = (other: OfferedCall) => other.userId === call.userId;
-    const isOfModel = (other: OfferedCall) => other.model === call.model;
-    return (
-      this.#hasRoom(this.#key, sendGuardMs, now, true, () => true) &&
-      (!model || this.#hasRoom(model, sendGuardMs, now, true, isOfModel)) &&
-      this.#hasRoom(user, 0, now, false, isOfUser)
-    );
+    return keys.filter((key) => {
+      const isOfKey = (other: Trace) => other.key === key;
+      const isOfModel = (other: Trace) => other.key === key && other.call.model === call.model;
+      return (
+        serves(key, call) &&
+        // After a call beyond the limit it is shut for all.
+        this.#tokensAt(key, 0, now) <= now &&
+        this.#hasRoom(key, sendGuardMs, now, true, isOfKey) &&
+        (!model || this.#hasRoom(model, sendGuardMs, now, true, isOfModel))
+      );
+    });
   }
 
   #hasRoom(
@@ -154,17 +219,46 @@ export class ReferenceScheduler {
     guardMs: number,
     now: number,
     isUpstream: boolean,
-    isIn: (call: OfferedCall) => boolean,
+    isIn: (trace: Trace) => boolean,
   ): boolean {
-    const running = Array.from(this.#running.values()).filter(({ call }) => isIn(call));
-    const lingering = this.#lingering.filter(({ call, until }) => isUpstream && isIn(call) && until > now);
+    const running = Array.from(this.#running.values()).filter(isIn);
+    const lingering = this.#lingering.filter((trace) => isUpstream && isIn(trace) && trace.until > now);
     if (limits.concurrencyMax !== null && running.length + lingering.length >= limits.concurrencyMax) return false;
     if (limits.startsPerSecond === null) return true;
     const startsMax = Math.max(1, Math.floor(limits.startsPerSecond));
     const windowMs = (startsMax / limits.startsPerSecond) * 1_000 + guardMs;
-    const recent = this.#sends.filter(({ call, at }) => isIn(call) && now < at + windowMs);
+    const recent = this.#sends.filter((trace) => isIn(trace) && now < trace.at + windowMs);
     const unsent = running.filter(({ sentAt }) => sentAt === null);
     return recent.length + unsent.length < startsMax;
+  }
+
+  /** When the key has so many tokens, as far as that is known; Infinity: when calls that run have ended. */
+  #tokensAt(key: KeyLimits, wanted: number, now: number): number {
+    const max = key.tokensPerMinute;
+    if (max === null) return now;
+    const reserved = Array.from(this.#running.values())
+      .filter((running) => running.key === key)
+      .reduce((sum, running) => sum + (running.call.outputTokensMax ?? 0), 0);
+    const used = this.#used
+      .filter((trace) => trace.key === key)
+      .map(({ at, tokens }) => ({ tokens, until: this.#forgottenAt(at) }));
+    const fitsAt = [now, ...used.map(({ until }) => until)].filter((at) => {
+      const counting = used.filter(({ until }) => at < until).reduce((sum, { tokens }) => sum + tokens, reserved);
+      // What no minute has room for may start alone.
+      return at >= now && (counting + wanted <= max || counting === 0);
+    });
+    return Math.min(...fitsAt, Number.POSITIVE_INFINITY);
+  }
+
+  #forgottenAt(at: number): number {
+    return (Math.floor(at / tokenStepMs) + 1) * tokenStepMs + minuteMs + this.#limits.sendGuardMs;
+  }
+
+  /** Share of its places that is free. */
+  #roomOf(key: KeyLimits, now: number): number {
+    const running = Array.from(this.#running.values()).filter((trace) => trace.key === key);
+    const lingering = this.#lingering.filter((trace) => trace.key === key && trace.until > now);
+    return 1 - (running.length + lingering.length) / (key.concurrencyMax ?? Number.MAX_SAFE_INTEGER);
   }
 
   /** Down the tree: the child with the least virtual time, among equals the one that began to wait first. */
@@ -178,35 +272,39 @@ export class ReferenceScheduler {
     return nextOf(startable, 0);
   }
 
-  #start({ call }: Waiting): void {
-    const known = this.#meanSlotMs.get(`${call.model} ${call.userId}`) ?? this.#meanSlotMs.get(call.model) ?? 0;
-    const chargedMs = this.#priceOf(call, known);
+  #start({ call }: Waiting, key: KeyLimits): void {
+    const known = this.#means.get(`${call.model} ${call.userId}`) ?? this.#means.get(call.model);
+    const chargedMs = this.#priceOf(call, known ?? { slotMs: 0, tokens: 0 });
     for (const node of this.#pathOf(call)) {
       const parent = node.parent as Node;
       parent.present = Math.max(parent.present, node.virtualTime);
     }
     this.#pay(call, chargedMs);
-    this.#running.set(call.callId, { call, chargedMs, sentAt: null });
+    this.#running.set(call.callId, { call, key, chargedMs, sentAt: null });
   }
 
   #pay(call: OfferedCall, costMs: number): void {
     for (const node of this.#pathOf(call)) {
       const most = Math.max(node.virtualTime, (node.parent as Node).present + debtMsMax / node.weight);
-      node.virtualTime = Math.max(0, Math.min(most, node.virtualTime + costMs / node.weight));
+      const setOff = Math.max(0, Math.min(-costMs / node.weight, node.forgiven));
+      const wanted = node.virtualTime + (costMs / node.weight + setOff);
+      node.forgiven += Math.max(0, wanted - most) - setOff;
+      node.virtualTime = Math.max(0, Math.min(most, wanted));
     }
   }
 
-  #priceOf({ model }: OfferedCall, slotMs: number): number {
-    const { startsPerSecond } = this.#key;
-    const ofModel = this.#limits.models.find(({ pattern }) => pattern === model)?.concurrencyMax ?? null;
-    const bounds = [this.#key.concurrencyMax, ofModel].filter((bound) => bound !== null);
-    const concurrencyMax = bounds.length === 0 ? null : Math.min(...bounds);
-    const start = startsPerSecond === null ? 0 : 1_000 / startsPerSecond;
+  /** By what all keys bear together that serve the model. */
+  #priceOf(call: OfferedCall, { slotMs, tokens }: Means): number {
+    const keys = this.#limits.keys.filter((key) => serves(key, call));
+    const ofModel = this.#limits.models.find(({ pattern }) => pattern === call.model)?.concurrencyMax ?? null;
+    const rate = sum(keys, (key) => orUnbound(key.startsPerSecond) / 1_000);
+    const slots = sum(keys, (key) => Math.min(orUnbound(key.concurrencyMax), orUnbound(ofModel)));
+    const tokenRate = sum(keys, (key) => orUnbound(key.tokensPerMinute) / minuteMs);
     // Without any bound a start still counts, or whoever asks most would be served most.
-    return Math.max(start, concurrencyMax === null ? 0 : slotMs / concurrencyMax) || 1;
+    return Math.max(1 / rate, slotMs / slots, tokens / tokenRate) || 1;
   }
 
-  /** The newest call of the user with most waiting for its weight, if that is far enough ahead of the arriver. */
+  /** The newest call of the user with most waiting for its weight, if that is far enough ahead of the arriver's. */
   #findVictim(arriver: OfferedCall): Waiting | null {
     const byUser = Map.groupBy(this.#waiting, ({ call }) => this.#pathOf(call)[1] as Node);
     const backlogs = Array.from(byUser, ([node, calls]) => ({
@@ -215,11 +313,10 @@ export class ReferenceScheduler {
       classWeight: (node.parent as Node).weight,
       since: node.waitsSince,
     }));
-    if (backlogs.length === 0) return null;
     const longest = backlogs.reduce((a, b) => (isLonger(b, a) ? b : a));
     const own = byUser.get(this.#pathOf(arriver)[1] as Node)?.length ?? 0;
     const ownWeight = arriver.weight * classWeights[arriver.class];
-    if ((longest.calls.length - 1) / longest.weight < (own + 1) / ownWeight) return null;
+    if ((longest.calls.length - 1) / longest.weight < own / ownWeight) return null;
     return longest.calls.reduce((a, b) => (a.sequence > b.sequence ? a : b));
   }
 
@@ -244,7 +341,7 @@ export class ReferenceScheduler {
 }
 
 function createNode(weight: number, parent: Node | null): Node {
-  return { weight, parent, virtualTime: 0, present: 0, waitsSince: 0 };
+  return { weight, parent, virtualTime: 0, present: 0, waitsSince: 0, forgiven: 0 };
 }
 
 interface Backlog {
@@ -272,9 +369,24 @@ function isServedFirst(a: { node: Node }, b: { node: Node }): boolean {
   return a.node.waitsSince < b.node.waitsSince;
 }
 
-function moveMean(means: Map<string, number>, name: string, value: number): void {
+function moveMeans(means: Map<string, Means>, name: string, taken: Means): void {
   const mean = means.get(name);
-  means.set(name, mean === undefined ? value : mean + (value - mean) * meanShare);
+  means.set(name, {
+    slotMs: mean ? mean.slotMs + (taken.slotMs - mean.slotMs) * meanShare : taken.slotMs,
+    tokens: mean ? mean.tokens + (taken.tokens - mean.tokens) * meanShare : taken.tokens,
+  });
+}
+
+function serves(key: KeyLimits, { model }: OfferedCall): boolean {
+  return key.models === null || key.models.includes(model);
+}
+
+function orUnbound(limit: number | null): number {
+  return limit ?? Number.POSITIVE_INFINITY;
+}
+
+function sum(keys: readonly KeyLimits[], read: (key: KeyLimits) => number): number {
+  return keys.reduce((total, key) => total + read(key), 0);
 }
 
 function refused({ callId }: OfferedCall, reason: string): ReferenceAnswer {
