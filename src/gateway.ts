@@ -31,7 +31,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
     call.noteAllowances(() => scheduler.allowances(caller));
 
     // 4. Can it be afforded? Reserved until it is settled, which charges what it really took; noted before it is sent.
-    const reservation = quotas.reserve(caller, toQuotaWish(request));
+    const reservation = quotas.reserve(caller, { ...toQuotaWish(request), arrivedAt: record.arrivedAt });
     record.reservation = reservation;
     call.noteQuotas(reservation.warnings);
     const noted = ledger.begin(record, reservation.estimate);
