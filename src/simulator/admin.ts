@@ -1,11 +1,12 @@
 // The simulator's own paths, for people and for tests in other processes:
-//   GET /__sim/report · POST /__sim/faults · POST /__sim/limits · POST /__sim/reset
+//   GET /__sim/report · POST /__sim/faults · POST /__sim/limits · POST /__sim/reset · POST /__sim/keys
 // Each answers with the report, of whose arrivals the newest 20 are shown, or as many as ?arrivals= says.
 // They take no key: the simulator is for machines on which everybody may see everything.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseFaults } from "./fault-script.ts";
 import type { ScriptedFault } from "./faults.ts";
+import { glmCodes } from "./glm-errors.ts";
 import type { Limits } from "./judge.ts";
 import type { Arrival } from "./observations.ts";
 import { jsonHeaders } from "./plan.ts";
@@ -15,19 +16,25 @@ import { readBody } from "./request-body.ts";
 export interface Controls {
   report(): { readonly arrivals: readonly Arrival[] };
   script(...faults: ScriptedFault[]): void;
-  setLimits(limits: Partial<Limits>): void;
+  setLimits(limits: Partial<Limits>, keyId?: string): void;
+  setKeyState(keyId: string, code: string | null): void;
   reset(): void;
 }
 
 const prefix = "/__sim/";
 const arrivalsShown = 20;
-type Verb = (body: Buffer, controls: Controls) => void;
+type Verb = (body: Buffer, controls: Controls, query: URLSearchParams) => void;
 
 const verbs: Readonly<Record<string, Verb>> = {
   "GET report": () => {},
   "POST faults": (body, controls) => controls.script(...parseFaults(parseJson(body))),
-  "POST limits": (body, controls) => controls.setLimits(parseLimits(parseJson(body))),
+  // With ?key=ID for that key alone.
+  "POST limits": (body, controls, query) =>
+    controls.setLimits(parseLimits(parseJson(body)), query.get("key") ?? undefined),
   "POST reset": (_, controls) => controls.reset(),
+  "POST keys": (body, controls) => {
+    for (const [keyId, code] of parseKeyStates(parseJson(body))) controls.setKeyState(keyId, code);
+  },
 };
 
 export function isAdminPath(path: string): boolean {
@@ -45,7 +52,7 @@ export async function administer(
   const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
   if (!verb) return answer(response, 404, { error: `unknown: ${name}; known: ${Object.keys(verbs).join(", ")}` });
   try {
-    verb(body, controls);
+    verb(body, controls, searchParams);
   } catch (error) {
     return answer(response, 400, { error: (error as Error).message });
   }
@@ -64,6 +71,17 @@ function parseJson(body: Buffer): unknown {
   } catch {
     throw new Error("the body is not JSON");
   }
+}
+
+/** By the key's id, the code that each of its calls is refused with, or null. */
+function parseKeyStates(value: unknown): [string, string | null][] {
+  const entries = Object.entries((value ?? {}) as object);
+  for (const [keyId, code] of entries) {
+    if (code !== null && !glmCodes.includes(String(code))) {
+      throw new Error(`${keyId}: unknown code ${JSON.stringify(code)}; known: ${glmCodes.join(", ")}`);
+    }
+  }
+  return entries.map(([keyId, code]) => [keyId, code === null ? null : String(code)]);
 }
 
 const limitNames: readonly string[] = ["concurrencyMax", "requestsPerSecond", "windowMs", "releaseLagMs"];

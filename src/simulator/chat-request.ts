@@ -40,15 +40,25 @@ export interface Objection {
   readonly model: string | null;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
+const plainModel: Model = {
+  canThink: false,
+  mustThink: false,
+  canSee: true,
+  contextTokens: 1_048_576,
+  outputTokensMax: 131_072,
+};
 const framesMax = 100_000;
 const toolsMax = 128;
 const roles: readonly unknown[] = ["system", "user", "assistant", "tool"];
 
 export function parseChatRequest(body: Buffer): ChatRequest | Objection {
   const fields = parseObject(body);
-  if (!fields) return { code: "1210", param: "", model: null };
+  return fields ? parseChatFields(fields) : { code: "1210", param: "", model: null };
+}
+
+export function parseChatFields(fields: Fields): ChatRequest | Objection {
   const name = typeof fields.model === "string" ? fields.model.toLowerCase() : null;
   const model = name === null ? undefined : models.get(name);
   const missing = findMissing(fields);
@@ -63,6 +73,20 @@ export function parseChatRequest(body: Buffer): ChatRequest | Objection {
   return readRequest(fields, name, model, promptTokens);
 }
 
+/** As servers of other models take it: no rules but that there must be messages, and any name is a model's. */
+export function parsePlainChat(fields: Fields): ChatRequest | Objection {
+  const missing = findMissing(fields);
+  if (missing !== null) return { code: "1213", param: missing, model: null };
+  const name = fields.model as string;
+  const messages = toList(fields.messages);
+  if (messages.length === 0) return { code: "1214", param: "messages", model: name };
+  const max = fields.max_completion_tokens ?? fields.max_tokens ?? plainModel.outputTokensMax;
+  if (!isWithin(max, 1, plainModel.contextTokens, true)) return { code: "1214", param: "max_tokens", model: name };
+  const plain = { ...fields, max_tokens: max, tool_stream: true };
+  const chat = readRequest(plain, name, plainModel, estimateTokens(JSON.stringify(messages)));
+  return { ...chat, isThinking: chat.wishes.reasoningFrames !== null };
+}
+
 function readRequest(fields: Fields, name: string, model: Model, promptTokens: number): ChatRequest {
   const messages = toList(fields.messages);
   const prompt = readText(messages.findLast(({ role }) => role === "user")?.content);
@@ -75,13 +99,9 @@ function readRequest(fields: Fields, name: string, model: Model, promptTokens: n
     requestId: typeof fields.request_id === "string" ? fields.request_id : null,
     prompt,
     promptTokens,
-    tool: findMentionedTool(toList(fields.tools), prompt),
-    wishes: {
-      frames: readWish(prompt, "frames"),
-      reasoningFrames: readWish(prompt, "reasoning"),
-      delayMs: readWish(prompt, "delay"),
-      firstMs: readWish(prompt, "first"),
-    },
+    // A result that has come is talked about; calling again would go on for ever.
+    tool: messages.at(-1)?.role === "tool" ? null : findMentionedTool(toList(fields.tools), prompt),
+    wishes: readWishes(prompt),
   };
 }
 
@@ -157,14 +177,23 @@ function readThinking({ thinking }: Fields): unknown {
   return ((thinking ?? {}) as Fields).type;
 }
 
-function readText(content: unknown): string {
+export function readText(content: unknown): string {
   if (typeof content === "string") return content;
   return toList(content)
     .map(({ text }) => (typeof text === "string" ? text : ""))
     .join(" ");
 }
 
-function readWish(prompt: string, name: string): number | null {
+export function readWishes(prompt: string): Wishes {
+  return {
+    frames: readWish(prompt, "frames"),
+    reasoningFrames: readWish(prompt, "reasoning"),
+    delayMs: readWish(prompt, "delay"),
+    firstMs: readWish(prompt, "first"),
+  };
+}
+
+export function readWish(prompt: string, name: string): number | null {
   const match = new RegExp(`\\[${name}=(\\d{1,6})\\]`).exec(prompt);
   return match ? Math.min(Number(match[1]), framesMax) : null;
 }
@@ -188,7 +217,7 @@ function isJson(text: string): boolean {
 }
 
 /** The objects of a list; nothing of what is no list. */
-function toList(value: unknown): Fields[] {
+export function toList(value: unknown): Fields[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === "object" && item !== null) : [];
 }
 

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { glmDialect } from "./dialect.ts";
 import { applyFault } from "./fault-effects.ts";
 import { type FaultName, faultDetails, type ScriptedFault } from "./faults.ts";
 import { type Plan, toJsonPlan, toStreamPlan } from "./plan.ts";
 
-const context = { authorization: "Bearer sim.secret", language: "en", wallNowMs: 0 } as const;
+const context = { authorization: "Bearer sim.secret", language: "en", wallNowMs: 0, dialect: glmDialect } as const;
 const frames = ["a", "b", "c", "d"].map((content, index) => ({
   model: "glm-4.5-flash",
   choices: [{ index: 0, delta: { content }, ...(index === 3 && { finish_reason: "stop" }) }],

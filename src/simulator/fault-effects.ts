@@ -1,15 +1,18 @@
 // What each fault does to the plan of an answer. Plans are values: nothing is written here.
 
 import { brotliCompressSync, gzipSync } from "node:zlib";
+import type { Fields } from "./chat-request.ts";
+import type { Dialect } from "./dialect.ts";
 import type { FaultName, FaultOf, ScriptedFault } from "./faults.ts";
-import { type GlmLanguage, toErrorBody, toGlmError } from "./glm-errors.ts";
-import { doneFrame, jsonHeaders, type Plan, toErrorPlan } from "./plan.ts";
+import { type GlmLanguage, toGlmError } from "./glm-errors.ts";
+import type { Plan } from "./plan.ts";
 
 export interface FaultContext {
   /** The header's value as it came. */
   readonly authorization: string;
   readonly language: GlmLanguage;
   readonly wallNowMs: number;
+  readonly dialect: Dialect;
 }
 
 interface ListedPlan extends Plan {
@@ -19,11 +22,12 @@ interface ListedPlan extends Plan {
 type Effect<Name extends FaultName> = (plan: ListedPlan, fault: FaultOf<Name>, context: FaultContext) => Plan;
 
 const effects: { readonly [Name in FaultName]: Effect<Name> } = {
-  error: (_, { code = "500", status, message, retryAfter, contentType }, { language, wallNowMs }) => {
+  error: (_, { code = "500", status, message, retryAfter, contentType }, { language, wallNowMs, dialect }) => {
     const known = toGlmError(code, language, wallNowMs);
-    const plan = toErrorPlan({ code, status: status ?? known.status, message: message ?? known.message });
+    const plan = dialect.toErrorPlan({ ...known, message: message ?? known.message }, status);
     const headers = {
-      "content-type": contentType ?? jsonHeaders["content-type"],
+      ...plan.headers,
+      ...(contentType !== undefined && { "content-type": contentType }),
       ...(retryAfter !== undefined && { "retry-after": String(retryAfter) }),
     };
     return { ...plan, headers };
@@ -31,7 +35,7 @@ const effects: { readonly [Name in FaultName]: Effect<Name> } = {
   refuse: (plan) => ({ ...plan, before: "refuse" }),
   resetBeforeHeaders: (plan) => ({ ...plan, before: "reset" }),
   stallBeforeHeaders: (plan) => ({ ...plan, before: "stall" }),
-  early400: (_, __, { language, wallNowMs }) => toErrorPlan(toGlmError("1210", language, wallNowMs)),
+  early400: (_, __, { language, wallNowMs, dialect }) => dialect.toErrorPlan(toGlmError("1210", language, wallNowMs)),
   html: (plan, { status = 502 }) => {
     const page = `<html><head><title>${status} Bad Gateway</title></head><body><center>nginx</center></body></html>`;
     return replaceBody(plan, status, { "content-type": "text/html" }, page);
@@ -39,10 +43,9 @@ const effects: { readonly [Name in FaultName]: Effect<Name> } = {
   redirect: (plan, { status = 302, location = "http://127.0.0.1:9/elsewhere" }) =>
     replaceBody(plan, status, { location }),
   status: (plan, { status = 204 }) => replaceBody(plan, status, {}),
-  echoAuthorization: (plan, { status = 400 }, { authorization }) => {
-    const body = toErrorBody({ status, code: "1214", message: `bad key: ${authorization}` });
-    const headers = { ...jsonHeaders, "x-request-id": authorization.replace(/^Bearer /, "") };
-    return { ...replaceBody(plan, status, headers, JSON.stringify(body)), code: "1214" };
+  echoAuthorization: (_, { status = 400 }, { authorization, dialect }) => {
+    const plan = dialect.toErrorPlan({ status, code: "1214", message: `bad key: ${authorization}` }, status);
+    return addHeaders(plan, { "x-request-id": authorization.replace(/^Bearer /, "") });
   },
 
   wrongContentType: (plan, { contentType = "text/plain" }) => addHeaders(plan, { "content-type": contentType }),
@@ -80,26 +83,30 @@ const effects: { readonly [Name in FaultName]: Effect<Name> } = {
 
   crlf: (plan) => rewrite(plan, /\n/g, "\r\n"),
   comments: (plan) => ({ ...plan, pieces: plan.pieces.flatMap((piece) => [Buffer.from(": keep-alive\n\n"), piece]) }),
-  malformedFrame: (plan, { after = 1 }) => insert(plan, after, 'data: {"choices":[{"delta":{"conte\n\n'),
-  emptyFrame: (plan, { after = 1 }) =>
-    insert(plan, after, 'data: {"id":"","object":"","created":0,"model":"","choices":null,"usage":null}\n\n'),
-  errorFrame: (plan, { after, code = "1234" }, { language, wallNowMs }) => {
-    const body = JSON.stringify(toErrorBody(toGlmError(code, language, wallNowMs)));
-    return { ...plan, pieces: [...keepFirst(plan, after).pieces, Buffer.from(`data: ${body}\n\n`)] };
+  malformedFrame: (plan, { after = 1 }, { dialect }) => insert(plan, after, dialect.malformedFrame),
+  emptyFrame: (plan, { after = 1 }, { dialect }) => insert(plan, after, dialect.emptyFrame),
+  errorFrame: (plan, { after, code = "1234" }, { language, wallNowMs, dialect }) => {
+    const frame = Buffer.from(dialect.toErrorFrame(toGlmError(code, language, wallNowMs)));
+    return { ...plan, pieces: [...keepFirst(plan, after).pieces, frame] };
   },
-  noDone: (plan) => ({ ...plan, pieces: plan.pieces.filter((piece) => !piece.equals(doneFrame)) }),
-  afterDone: (plan) => insert(plan, plan.pieces.length, 'data: {"late":true}\n\n'),
-  doubleDone: (plan) => ({ ...plan, pieces: [...plan.pieces, doneFrame] }),
-  finish: (plan, { reason = "network_error" }) => rewrite(plan, /"finish_reason":"\w+"/, `"finish_reason":"${reason}"`),
+  noDone: (plan, _, { dialect }) => ({
+    ...plan,
+    pieces: plan.pieces.filter((piece) => !piece.equals(dialect.lastFrame)),
+  }),
+  afterDone: (plan, _, { dialect }) => insert(plan, plan.pieces.length, dialect.lateFrame),
+  doubleDone: (plan, _, { dialect }) => ({ ...plan, pieces: [...plan.pieces, dialect.lastFrame] }),
+  finish: (plan, { reason = "network_error" }) => rewrite(plan, /(?<="(?:finish|stop)_reason":)"\w+"/, `"${reason}"`),
+  emptyAnswer: (plan) => ({ ...plan, pieces: plan.pieces.filter(isNoContent).map(emptyOut) }),
   otherModel: (plan) => rewrite(plan, /"model":"[^"]+"/, '"model":"glm-5.3"'),
-  usage: (plan, { raw = null }) => rewrite(plan, /"usage":\{.*\}\}(?=\})/, `"usage":${JSON.stringify(raw)}`),
+  usage: (plan, { raw = null }) => ({ ...plan, pieces: plan.pieces.map((piece) => replaceUsage(piece, raw)) }),
   duplicateToolFrame: (plan) => {
-    const at = plan.pieces.findIndex((piece) => piece.includes('"tool_calls"'));
+    const at = plan.pieces.findIndex((piece) => piece.includes('"tool_calls"') || piece.includes('"tool_use"'));
     return at < 0 ? plan : { ...plan, pieces: plan.pieces.toSpliced(at, 0, plan.pieces[at] as Buffer) };
   },
-  hugeAnswer: (plan, { bytes = 1024 * 1024 }) => (plan.isStream ? growStream(plan, bytes) : growJson(plan, bytes)),
-  hugeLine: (plan, { bytes = 4 * 1024 * 1024 }) => insert(plan, 1, `data: {"x":"${"x".repeat(bytes)}"}\n\n`),
-  manyFrames: (plan, { bytes = 10_000 }) => insert(plan, 0, 'data: {"choices":[]}\n\n'.repeat(bytes)),
+  hugeAnswer: (plan, { bytes = 1024 * 1024 }, { dialect }) =>
+    plan.isStream ? growStream(plan, bytes, dialect) : growJson(plan, bytes),
+  hugeLine: (plan, { bytes = 4 * 1024 * 1024 }, { dialect }) => insert(plan, 1, dialect.toIdleFrame(bytes)),
+  manyFrames: (plan, { bytes = 10_000 }, { dialect }) => insert(plan, 0, dialect.toIdleFrame(0).repeat(bytes)),
 
   gzip: (plan) => encode(plan, "gzip", gzipSync),
   br: (plan) => encode(plan, "br", brotliCompressSync),
@@ -161,11 +168,44 @@ function misstateLength(plan: ListedPlan, difference: number): Plan {
 }
 
 function growJson(plan: ListedPlan, bytes: number): Plan {
-  return rewrite(plan, /"content":"/, `"content":"${"x".repeat(bytes)}`);
+  return rewrite(plan, /(?<="(?:content|text)":")/, "x".repeat(bytes));
 }
 
-function growStream(plan: ListedPlan, bytes: number): Plan {
-  const frame = Buffer.from(`data: {"choices":[{"index":0,"delta":{"content":"${"x".repeat(16_000)}"}}]}\n\n`);
-  const count = Math.ceil(bytes / frame.length);
-  return { ...plan, pieces: [...Array.from({ length: count }, () => frame), ...plan.pieces], paceMs: 0 };
+function growStream(plan: ListedPlan, bytes: number, dialect: Dialect): Plan {
+  const { frame, at } = dialect.toMoreContent("x".repeat(16_000), plan.pieces);
+  const piece = Buffer.from(frame);
+  const more = Array.from({ length: Math.ceil(bytes / Math.max(1, piece.length)) }, () => piece);
+  return { ...plan, pieces: plan.pieces.toSpliced(at, 0, ...more), paceMs: 0 };
+}
+
+/** The frame or body that has the usage as its own member, as `change` makes it; anything else stays as it is. */
+function rewriteLast(piece: Buffer, change: (fields: Fields) => Fields): Buffer {
+  const [, before = "", json = "", after = ""] =
+    /^((?:event: .*\n)?(?:data: )?)(\{.*\})(\n\n)?$/s.exec(String(piece)) ?? [];
+  if (!json.includes('"usage":{')) return piece;
+  const fields = JSON.parse(json) as Fields;
+  return fields.usage === undefined ? piece : Buffer.from(before + JSON.stringify(change(fields)) + after);
+}
+
+function replaceUsage(piece: Buffer, raw: unknown): Buffer {
+  return rewriteLast(piece, (fields) => ({ ...fields, usage: raw }));
+}
+
+/** A whole answer, or a frame without which a stream would not be complete. */
+function isNoContent(piece: Buffer): boolean {
+  return !/^(?:event|data):/.test(String(piece)) || /message_|_reason":"|"usage":\{|\[DONE\]/.test(String(piece));
+}
+
+function emptyOut(piece: Buffer): Buffer {
+  return rewriteLast(piece, ({ content, choices, usage, ...fields }) => ({
+    ...fields,
+    ...(content !== undefined && { content: [] }),
+    ...(Array.isArray(choices) && {
+      choices: (choices as Fields[]).map(({ message, ...choice }) => ({
+        ...choice,
+        ...(message !== undefined && { message: { role: "assistant", content: "" } }),
+      })),
+    }),
+    usage: Object.fromEntries(Object.keys(usage as Fields).map((name) => [name, 0])),
+  }));
 }

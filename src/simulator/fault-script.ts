@@ -5,12 +5,20 @@ import { type FaultDetails, type FaultName, faultDetails, type ScriptedFault } f
 export interface FaultScript {
   add(faults: readonly ScriptedFault[]): void;
   /** A fault that strikes before the request is read, if that is what comes next. */
-  takeEarly(): ScriptedFault | null;
+  takeEarly(call?: CallHead): ScriptedFault | null;
   /** The first fault that this call matches. */
-  take(call: { readonly model: string; readonly isStream: boolean }): ScriptedFault | null;
+  take(call: { readonly model: string; readonly isStream: boolean } & CallHead): ScriptedFault | null;
   /** How many calls are still to be disturbed. */
   readonly pendingCount: number;
   clear(): void;
+}
+
+/** What is known of a call before its body. */
+export interface CallHead {
+  readonly keyId?: string;
+  readonly path?: string;
+  /** It asks for something and does no work. */
+  readonly isRead?: boolean;
 }
 
 const entriesMax = 10_000;
@@ -30,11 +38,15 @@ export function createFaultScript(): FaultScript {
       if (entries.length + faults.length > entriesMax) throw new RangeError(`a script holds ${entriesMax} faults`);
       entries = [...entries, ...faults.map((fault) => ({ fault, times: fault.times ?? 1 }))];
     },
-    takeEarly: () => takeWhere((fault) => fault === entries[0]?.fault && isEarly(fault)),
-    take: ({ model, isStream }) =>
+    takeEarly: (head = {}) =>
+      takeWhere((fault) => fault === entries[0]?.fault && isEarly(fault) && isForHead(fault, head)),
+    take: ({ model, isStream, ...head }) =>
       takeWhere(
         (fault) =>
-          !isEarly(fault) && (fault.when?.model ?? model) === model && (fault.when?.isStream ?? isStream) === isStream,
+          !isEarly(fault) &&
+          isForHead(fault, head) &&
+          (fault.when?.model ?? model) === model &&
+          (fault.when?.isStream ?? isStream) === isStream,
       ),
     get pendingCount() {
       return entries.reduce((sum, { times }) => sum + times, 0);
@@ -47,6 +59,11 @@ export function createFaultScript(): FaultScript {
 
 function isEarly({ fault }: ScriptedFault): boolean {
   return fault === "early400";
+}
+
+function isForHead({ when = {} }: ScriptedFault, { keyId, path = "", isRead = false }: CallHead): boolean {
+  if (isRead && when.path === undefined) return false;
+  return (when.keyId ?? keyId) === keyId && path.includes(when.path ?? "");
 }
 
 /** One fault or a list of them. Throws an Error that says what is wrong with it. */
@@ -90,6 +107,8 @@ function checkCondition(name: string, condition: Readonly<Record<string, unknown
   const types = new Map([
     ["model", "string"],
     ["isStream", "boolean"],
+    ["keyId", "string"],
+    ["path", "string"],
   ]);
   for (const [key, given] of Object.entries(condition)) checkDetail(name, key, given, types);
 }

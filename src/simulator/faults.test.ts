@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import { chat, until } from "../../test/support/gateway.ts";
+import { until } from "../../test/support/until.ts";
 import { type FaultName, faultDetails, type ScriptedFault } from "./faults.ts";
 import { type Simulator, startSimulator } from "./simulator.ts";
+import { chat } from "./test-client.ts";
 
 interface Wire {
   readonly received: Buffer;
@@ -278,6 +279,13 @@ const checks: { readonly [Name in FaultName]: () => Promise<void> } = {
     const { events } = await ask({ fault: "finish", reason: "sensitive" });
     assert.equal(finishReasonOf(events[4]), "sensitive");
     assert.equal(finishReasonOf((await ask({ fault: "finish" }, whole)).body), "network_error");
+  },
+  async emptyAnswer() {
+    const { events } = await ask({ fault: "emptyAnswer" });
+    assert.deepEqual([events.length, finishReasonOf(events[0]), events[1]], [2, "stop", "[DONE]"]);
+    assert.equal((json(events[0]).usage as Json).total_tokens, 0);
+    const [choice] = json((await ask({ fault: "emptyAnswer" }, whole)).body).choices as Json[];
+    assert.deepEqual(choice?.message, { role: "assistant", content: "" });
   },
   async otherModel() {
     const { events } = await ask({ fault: "otherModel" });

@@ -87,6 +87,8 @@ export const faultDetails = {
   doubleDone: [],
   /** Ends with another finish_reason: network_error, sensitive, model_context_window_exceeded … */
   finish: ["reason"],
+  /** Ends well without having said or counted anything. */
+  emptyAnswer: [],
   otherModel: [],
   usage: ["raw"],
   /** The frame with the first tool call comes twice. */
@@ -113,6 +115,10 @@ export type FaultName = keyof typeof faultDetails;
 export interface FaultCondition {
   readonly model?: string;
   readonly isStream?: boolean;
+  /** The id of the key that the call came with. */
+  readonly keyId?: string;
+  /** A part of its path. Calls that only ask (GET, DELETE) are struck by faults with a path alone. */
+  readonly path?: string;
 }
 
 interface Scripted<Name extends FaultName> {

@@ -17,12 +17,16 @@ type ErrorRow = readonly [status: number, en: string, zh: string];
 const errors: Readonly<Record<string, ErrorRow>> = {
   "-1": [500, "Internal error", "内部错误"],
   "401": [401, "token expired or incorrect", "令牌已过期或验证不正确"],
+  "404": [404, "The {param} was not found", "{param} 不存在"],
+  "434": [434, "No permission for this API", "无权限访问该接口"],
+  "435": [435, "The file exceeds 100 MB", "文件大小超过 100MB"],
   "500": [500, "Internal error", "内部错误"],
   "1000": [401, "Authentication failed", "身份验证失败。"],
   "1001": [401, "Authorization header is missing", "Header中未收到Authorization参数，无法进行身份验证。"],
   "1002": [401, "Authorization token is invalid", "Authorization Token非法，请确认Authorization Token正确传递。"],
   "1003": [401, "Authorization token has expired", "Authorization Token已过期，请重新生成/获取"],
   "1004": [401, "Authorization token failed verification", "通过提供的Authorization Token的验证失败。"],
+  "1005": [401, "Two-factor authentication is required", "需要二次验证"],
   "1100": [429, "Account read or write failed", "账户读写"],
   "1110": [429, "Your account is inactive", "您的账户当前处于非活动状态。请检查账户信息。"],
   "1111": [429, "Your account does not exist", "您的账户不存在。"],
@@ -104,6 +108,18 @@ export function toGlmError(code: string, language: GlmLanguage, wallNowMs: numbe
     .replace("{param}", param)
     .replace("{reset}", formatBeijing(wallNowMs + resetAheadMs));
   return { status, code, message };
+}
+
+/** All that the table has. */
+export const glmCodes: readonly string[] = Object.keys(errors);
+
+export function hasReset(code: string): boolean {
+  return errors[code]?.[1].includes("{reset}") ?? false;
+}
+
+/** The credential itself is refused, rather than the account or the call. */
+export function isAboutKey(code: string): boolean {
+  return errors[code]?.[0] === 401;
 }
 
 /** The body: no type, no request id; only the content filter adds what it looked at. */

@@ -111,9 +111,9 @@ describe("the judge's concurrency", () => {
     assert.equal(call(judge, "ada", "glm-4.7").code, null);
     assert.equal(call(judge, "ada").code, "1302");
     assert.deepEqual(judge.lanes, [
-      { key: "ada…", model, inFlight: 1, inFlightMax: 1 },
-      { key: "bob…", model, inFlight: 1, inFlightMax: 1 },
-      { key: "ada…", model: "glm-4.7", inFlight: 1, inFlightMax: 1 },
+      { key: "ada…", account: "ada…", model, inFlight: 1, inFlightMax: 1 },
+      { key: "bob…", account: "bob…", model, inFlight: 1, inFlightMax: 1 },
+      { key: "ada…", account: "ada…", model: "glm-4.7", inFlight: 1, inFlightMax: 1 },
     ]);
   });
 

@@ -1,5 +1,6 @@
 // The limits of the simulated GLM and the judgement on whoever exceeds them: an exact sliding window of arrivals per
-// key, and calls in flight per key and model. A call that is refused counts towards neither.
+// account, and calls in flight per account and model. A key is an account of its own unless it is told to share one. A
+// call that is refused counts towards neither.
 //
 //   head arrives ──── body read ──── answer ──── end or close ──── + release lag
 //   └ judged: rate    └ judged: concurrency, for the whole time since the head
@@ -8,9 +9,9 @@
 import type { Clock } from "../base/clock.ts";
 
 export interface Limits {
-  /** Calls in flight per key and model; null: no limit. */
+  /** Calls in flight per account and model; null: no limit. */
   readonly concurrencyMax: number | null;
-  /** Arrivals per key in any `windowMs`, as a rate; null: no limit. 0.5 is one in two seconds. */
+  /** Arrivals per account in any `windowMs`, as a rate; null: no limit. 0.5 is one in two seconds. */
   readonly requestsPerSecond: number | null;
   readonly windowMs: number;
   /** How long a call counts as in flight after its end. */
@@ -30,18 +31,32 @@ export interface Violation {
   readonly limit: number;
 }
 
-/** The calls of one model on one key. */
+/** The calls of one model on one account. */
 export interface LaneCount {
+  /** The key by which the account was used first, masked. */
   readonly key: string;
+  /** Masked like a key if it is named after one. */
+  readonly account: string;
   readonly model: string;
   readonly inFlight: number;
   readonly inFlightMax: number;
 }
 
+/** Whom a key belongs to, and what holds for it alone. */
+export interface Accounts {
+  /** The account that a key belongs to. Default: each to its own. */
+  readonly accountOf?: (keyId: string) => string;
+  /** By the key's id, limits that replace the general ones. */
+  readonly limitsByKey?: Readonly<Record<string, Partial<Limits>>>;
+}
+
 export interface Judge {
   /** The head of a call has arrived. */
   arrive(keyId: string): Visit;
-  setLimits(changed: Partial<Limits>): void;
+  /** A call that does no work: it is counted, in a lane of its own, and never refused. The returned function ends it. */
+  arriveToRead(keyId: string): () => void;
+  /** For all keys, or for one alone. */
+  setLimits(changed: Partial<Limits>, keyId?: string): void;
   /** The oldest first. */
   readonly violations: readonly Violation[];
   /** Violations in all, those beyond the bound of the list included. */
@@ -63,13 +78,14 @@ export interface Visit {
 
 interface Lane {
   readonly keyId: string;
+  readonly account: string;
   readonly model: string;
   inFlight: number;
   inFlightMax: number;
 }
 
 interface Pending {
-  readonly keyId: string;
+  readonly account: string;
   /** By model, the most that were in flight since the head of this call. */
   readonly peaks: Map<string, number>;
 }
@@ -77,9 +93,17 @@ interface Pending {
 const violationsMax = 10_000;
 /** More lanes than that, and the idle ones are forgotten. */
 const lanesMax = 1_000;
+/** What the lane of calls that do no work is called. */
+export const readsLane = "(reads)";
 
-export function createJudge(initial: Limits, clock: Clock, maskKeyId: (keyId: string) => string): Judge {
-  let limits = initial;
+export function createJudge(
+  initial: Limits,
+  clock: Clock,
+  maskKeyId: (keyId: string) => string,
+  { accountOf = (keyId) => keyId, limitsByKey = {} }: Accounts = {},
+): Judge {
+  let general = initial;
+  const ownLimits = new Map(Object.entries(limitsByKey));
   let violations: Violation[] = [];
   let violationCount = 0;
   let inFlight = 0;
@@ -88,20 +112,24 @@ export function createJudge(initial: Limits, clock: Clock, maskKeyId: (keyId: st
   const lanes = new Map<string, Lane>();
   const pendings = new Set<Pending>();
 
+  const limitsOf = (keyId: string): Limits => ({ ...general, ...ownLimits.get(keyId) });
+
   function arrive(keyId: string): Visit {
     const at = clock.now();
-    const rate = countArrivals(keyId, at);
+    const account = accountOf(keyId);
+    const rate = countArrivals(account, limitsOf(keyId), at);
     const isRateFine = rate.observed <= rate.limit;
-    if (isRateFine) arrivals.set(keyId, [...rate.recent, at]);
-    const pending: Pending = { keyId, peaks: countLanes(keyId) };
+    if (isRateFine) arrivals.set(account, [...rate.recent, at]);
+    const pending: Pending = { account, peaks: countLanes(account) };
     pendings.add(pending);
     let lane: Lane | null = null;
     let hasLeft = false;
 
     function enter(model: string | null): "1302" | "1303" | null {
       pendings.delete(pending);
+      const limits = limitsOf(keyId);
       const others =
-        model === null ? 0 : Math.max(pending.peaks.get(model) ?? 0, findLane(keyId, model)?.inFlight ?? 0);
+        model === null ? 0 : Math.max(pending.peaks.get(model) ?? 0, findLane(account, model)?.inFlight ?? 0);
       const max = limits.concurrencyMax ?? Number.POSITIVE_INFINITY;
       const isConcurrencyFine = model === null || others < max;
       const facts = { at, key: maskKeyId(keyId), model: model ?? "" };
@@ -119,43 +147,62 @@ export function createJudge(initial: Limits, clock: Clock, maskKeyId: (keyId: st
       const left = lane;
       lane = null;
       if (!left) return;
-      if (limits.releaseLagMs > 0) clock.after(limits.releaseLagMs, () => vacate(left));
+      const { releaseLagMs } = limitsOf(keyId);
+      if (releaseLagMs > 0) clock.after(releaseLagMs, () => vacate(left));
       else vacate(left);
     }
 
     return { enter, leave };
   }
 
-  function countArrivals(keyId: string, now: number): { recent: number[]; observed: number; limit: number } {
-    const { requestsPerSecond: rate } = limits;
+  function arriveToRead(keyId: string): () => void {
+    const lane = countIn(keyId, readsLane);
+    let hasLeft = false;
+    return () => {
+      if (!hasLeft) lane.inFlight--;
+      hasLeft = true;
+    };
+  }
+
+  function countArrivals(
+    account: string,
+    { requestsPerSecond: rate, windowMs: lengthMs }: Limits,
+    now: number,
+  ): { recent: number[]; observed: number; limit: number } {
     if (rate === null) return { recent: [], observed: 0, limit: Number.POSITIVE_INFINITY };
     // A window holds whole arrivals: it is as long as the rate needs for them.
-    const limit = rate === 0 ? 0 : Math.max(1, Math.floor((rate * limits.windowMs) / 1_000));
+    const limit = rate === 0 ? 0 : Math.max(1, Math.floor((rate * lengthMs) / 1_000));
     const windowMs = (limit / rate) * 1_000;
-    const recent = (arrivals.get(keyId) ?? []).filter((at) => now - at < windowMs);
+    const recent = (arrivals.get(account) ?? []).filter((at) => now - at < windowMs);
     return { recent, observed: recent.length + 1, limit };
   }
 
-  function countLanes(keyId: string): Map<string, number> {
-    const own = [...lanes.values()].filter((lane) => lane.keyId === keyId);
+  function countLanes(account: string): Map<string, number> {
+    const own = [...lanes.values()].filter((lane) => lane.account === account);
     return new Map(own.map(({ model, inFlight }) => [model, inFlight]));
   }
 
-  function findLane(keyId: string, model: string): Lane | undefined {
-    return lanes.get(`${keyId} ${model}`);
+  function findLane(account: string, model: string): Lane | undefined {
+    return lanes.get(`${account} ${model}`);
   }
 
   function occupy(keyId: string, model: string): Lane {
-    const lane = findLane(keyId, model) ?? { keyId, model, inFlight: 0, inFlightMax: 0 };
-    if (lanes.size >= lanesMax) forgetIdleLanes();
-    lanes.set(`${keyId} ${model}`, lane);
-    lane.inFlight++;
-    lane.inFlightMax = Math.max(lane.inFlightMax, lane.inFlight);
+    const lane = countIn(keyId, model);
     inFlight++;
     inFlightMax = Math.max(inFlightMax, inFlight);
-    for (const { keyId: pendingKeyId, peaks } of pendings) {
-      if (pendingKeyId === keyId) peaks.set(model, Math.max(peaks.get(model) ?? 0, lane.inFlight));
+    for (const { account, peaks } of pendings) {
+      if (account === lane.account) peaks.set(model, Math.max(peaks.get(model) ?? 0, lane.inFlight));
     }
+    return lane;
+  }
+
+  function countIn(keyId: string, model: string): Lane {
+    const account = accountOf(keyId);
+    const lane = findLane(account, model) ?? { keyId, account, model, inFlight: 0, inFlightMax: 0 };
+    if (lanes.size >= lanesMax) forgetIdleLanes();
+    lanes.set(`${account} ${model}`, lane);
+    lane.inFlight++;
+    lane.inFlightMax = Math.max(lane.inFlightMax, lane.inFlight);
     return lane;
   }
 
@@ -177,8 +224,10 @@ export function createJudge(initial: Limits, clock: Clock, maskKeyId: (keyId: st
 
   return {
     arrive,
-    setLimits(changed) {
-      limits = { ...limits, ...changed };
+    arriveToRead,
+    setLimits(changed, keyId) {
+      if (keyId === undefined) general = { ...general, ...changed };
+      else ownLimits.set(keyId, { ...ownLimits.get(keyId), ...changed });
     },
     get violations() {
       return violations;
@@ -193,7 +242,11 @@ export function createJudge(initial: Limits, clock: Clock, maskKeyId: (keyId: st
       return inFlightMax;
     },
     get lanes() {
-      return Array.from(lanes.values(), ({ keyId, ...count }) => ({ key: maskKeyId(keyId), ...count }));
+      return Array.from(lanes.values(), ({ keyId, account, ...count }) => ({
+        key: maskKeyId(keyId),
+        account: account === keyId ? maskKeyId(keyId) : account,
+        ...count,
+      }));
     },
     reset() {
       violations = [];

@@ -4,17 +4,24 @@ import { describe, it } from "node:test";
 import { createManualClock } from "../../test/support/manual-clock.ts";
 import { createObservations } from "./observations.ts";
 
-const request = { url: "/api/paas/v4/chat/completions", headers: { "x-test": "1" } } as unknown as IncomingMessage;
+const request = {
+  method: "POST",
+  url: "/api/paas/v4/chat/completions",
+  headers: { "x-test": "1" },
+} as unknown as IncomingMessage;
 
 describe("observations of the simulated GLM", () => {
   it("keep a call's head, body, hash and meaning", () => {
     const observations = createObservations(createManualClock(5));
     const arrival = observations.noteArrival(request);
+    arrival.noteKey("sim");
     arrival.noteBody(Buffer.from("{}"));
     arrival.noteMeaning("glm-4.7", true);
     assert.deepEqual(observations.report().arrivals, [
       {
         at: 5,
+        method: "POST",
+        key: "sim",
         path: "/api/paas/v4/chat/completions",
         model: "glm-4.7",
         isStream: true,

@@ -8,7 +8,10 @@ import type { Clock } from "../base/clock.ts";
 /** One call as it came. */
 export interface Arrival {
   readonly at: number;
+  readonly method: string;
   readonly path: string;
+  /** By which key, masked; null when it came with none that is known. */
+  readonly key: string | null;
   /** As understood; null until the body was read, or when it makes no sense. */
   readonly model: string | null;
   readonly isStream: boolean;
@@ -17,6 +20,7 @@ export interface Arrival {
   readonly bodySha256: string;
   /** Of the newest calls only; empty in older ones. */
   readonly headers: IncomingHttpHeaders;
+  /** Empty also when it is a form. */
   readonly body: string;
 }
 
@@ -52,7 +56,10 @@ export interface Observations {
 }
 
 export interface NotedArrival {
+  noteKey(key: string): void;
   noteBody(body: Buffer): void;
+  /** A body that was not kept. */
+  noteUpload(byteCount: number, sha256: string): void;
   noteMeaning(model: string | null, isStream: boolean): void;
 }
 
@@ -82,15 +89,18 @@ export function createObservations(clock: Clock): Observations {
   let detailed: Writable<Arrival>[] = [];
   let detailedBytes = 0;
 
-  function noteArrival({ url = "", headers }: IncomingMessage): NotedArrival {
+  function noteArrival({ method = "", url = "", headers }: IncomingMessage): NotedArrival {
     seen.callCount++;
     const at = clock.now();
-    const facts = { model: null, isStream: false, bodyBytes: 0, bodySha256: "", body: "" };
-    const arrival: Writable<Arrival> = { at, path: url, headers: { ...headers }, ...facts };
+    const facts = { key: null, model: null, isStream: false, bodyBytes: 0, bodySha256: "", body: "" };
+    const arrival: Writable<Arrival> = { at, method, path: url, headers: { ...headers }, ...facts };
     push(arrivals, arrival, arrivalsMax);
     detailed.push(arrival);
     forgetDetails();
     return {
+      noteKey(key) {
+        arrival.key = key;
+      },
       noteBody(body) {
         arrival.bodyBytes = body.length;
         arrival.bodySha256 = hash("sha256", body);
@@ -98,6 +108,10 @@ export function createObservations(clock: Clock): Observations {
         arrival.body = body.toString("utf8");
         detailedBytes += body.length;
         forgetDetails();
+      },
+      noteUpload(byteCount, sha256) {
+        arrival.bodyBytes = byteCount;
+        arrival.bodySha256 = sha256;
       },
       noteMeaning(model, isStream) {
         arrival.model = model;

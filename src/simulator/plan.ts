@@ -1,8 +1,6 @@
 // The plan of one answer: what will be put on the wire, and how it ends. Faults change plans, play.ts carries them
 // out. Nothing here reads or writes a socket.
 
-import { type GlmError, toErrorBody } from "./glm-errors.ts";
-
 export interface Plan {
   /** What happens instead of an answer, or not. stall: nothing ever comes. */
   readonly before: "answer" | "refuse" | "reset" | "stall";
@@ -18,6 +16,8 @@ export interface Plan {
   readonly ending: "end" | "cut" | "reset" | "stall";
   /** Pause before each piece but the first, overriding the usual pace. */
   readonly paceMs?: number;
+  /** The pieces that have a pause before them; the others leave at once. Default: all. */
+  readonly isPaced?: (piece: Buffer) => boolean;
   /** Each piece leaves as a write of its own; otherwise those without a pause between them may leave together. */
   readonly writesApart?: boolean;
   /** Informational responses (102) that precede the head. */
@@ -36,13 +36,24 @@ export function toJsonPlan(body: object, status = 200, code: string | null = nul
   return { before: "answer", status, code, headers: jsonHeaders, pieces, isStream: false, ending: "end" };
 }
 
-export function toErrorPlan(error: GlmError): Plan {
-  return toJsonPlan(toErrorBody(error), error.status, error.code);
-}
-
 export function toStreamPlan(frames: Iterable<object>): Plan {
   const pieces = writeFrames(frames);
   return { before: "answer", status: 200, code: null, headers: streamHeaders, pieces, isStream: true, ending: "end" };
+}
+
+/** A stream whose events are named by their type. Only what says something takes time. */
+export function toEventPlan(events: Iterable<{ readonly type: string }>): Plan {
+  const isPaced = (piece: Buffer) => piece.includes("_delta\n");
+  return { ...toStreamPlan([]), pieces: writeEvents(events), isPaced };
+}
+
+function* writeEvents(events: Iterable<{ readonly type: string }>): Generator<Buffer> {
+  for (const event of events) yield Buffer.from(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+}
+
+/** Bytes that come in several pieces. */
+export function toBinaryPlan(pieces: Iterable<Buffer>, contentType: string): Plan {
+  return { ...toJsonPlan({}), headers: { "content-type": contentType }, pieces, isStream: true };
 }
 
 /** One by one, so that a thousand running streams need not lie in memory whole. */

@@ -52,7 +52,7 @@ async function writePieces(
   const waitMs = plan.paceMs ?? (plan.isStream ? pace.betweenMs : 0);
   let isFirst = true;
   for (const piece of plan.pieces) {
-    if (!isFirst) await pause(waitMs, response, clock);
+    if (!isFirst && (plan.isPaced?.(piece) ?? true)) await pause(waitMs, response, clock);
     if (response.destroyed) return;
     isFirst = false;
     const isCaughtUp = response.write(piece);

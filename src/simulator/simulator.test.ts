@@ -5,9 +5,10 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
-import { chat, type SendOptions, type Sent, send, until } from "../../test/support/gateway.ts";
 import { createManualClock } from "../../test/support/manual-clock.ts";
+import { until } from "../../test/support/until.ts";
 import { type Simulator, type SimulatorOptions, type SimulatorReport, startSimulator } from "./simulator.ts";
+import { chat, type SendOptions, type Sent, send } from "./test-client.ts";
 
 let simulator: Simulator;
 
