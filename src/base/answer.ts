@@ -1,7 +1,9 @@
 // The upstream's answer, as the upstream stage hands it over and the relay stage reads it.
 // Only good answers become an Answer: whatever means "no" was thrown as a Refusal before.
 
+import type { AnswerFormat } from "./answer-format.ts";
 import type { Refusal } from "./refusal.ts";
+import type { Translation } from "./translation.ts";
 
 export type Answer = WholeAnswer | StreamedAnswer;
 
@@ -10,6 +12,10 @@ interface AnswerHead {
   readonly contentType: string;
   /** The upstream's own id of this call, printable and at most 128 characters, or null. */
   readonly upstreamRequestId: string | null;
+  /** What the upstream spoke. */
+  readonly format: AnswerFormat;
+  /** When that is not what the client speaks. */
+  readonly translation: Translation | null;
 }
 
 export interface WholeAnswer extends AnswerHead {
@@ -21,6 +27,12 @@ export interface WholeAnswer extends AnswerHead {
 
 export interface StreamedAnswer extends AnswerHead {
   readonly kind: "stream";
+  /** Server-sent events; otherwise bytes of any kind. */
+  readonly isEvents: boolean;
+  /** The upstream was made to report its usage in a last event, of which the client knows nothing. */
+  readonly dropsUsageChunk: boolean;
+  /** Of bytes, as the upstream said them: names and values. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Starts the flow. Called once; chunks that came early are handed over within this call. */
   consume(sink: AnswerSink): void;
   /** Backpressure towards the upstream's socket. */

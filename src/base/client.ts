@@ -1,6 +1,6 @@
-// The relay's view of a client: where an answer goes. Implemented by the HTTP side.
+// A client, as those see it who give it an answer: the relay, the cache. Implemented by the HTTP side.
 
-import type { StreamedAnswer, WholeAnswer } from "../base/answer.ts";
+import type { StreamedAnswer, WholeAnswer } from "./answer.ts";
 
 export interface Client {
   /**

@@ -24,6 +24,8 @@ export interface Caller extends Principal {
   readonly scopes: readonly QuotaScope[];
   /** Whether prompts and answers of its calls may be stored, where the configuration stores any. */
   readonly keepsContent: boolean;
+  /** Whether its calls may be answered from the cache, as its API key says. */
+  readonly cachesAnswers: boolean;
 }
 
 export const roles = ["user", "admin"] as const;

@@ -73,6 +73,16 @@ describe("createSseScanner()", () => {
   it("drops an event that was cut, and passes on a last one that only lacks its blank line", () => {
     assert.equal(scan(delta("a"), 'data: {"choices":[{"del').text, delta("a"));
     assert.equal(scan(delta("a"), done.trimEnd()).text, delta("a") + done.trimEnd());
+    const usage = frame({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } });
+    for (const [tail, passed] of [
+      [usage.trimEnd(), usage.trimEnd()],
+      [usage.slice(0, 20), ""],
+      ["data: [DO", ""],
+      [": keep-alive\n", ": keep-alive\n"],
+      [": keep-al", ""],
+    ] as const) {
+      assert.equal(scan(last, tail).text, last + passed, "although the answer is whole without it");
+    }
   });
 
   it("passes comments, ids, retry fields and malformed events on as they are", () => {
@@ -125,6 +135,7 @@ describe("findLeadingError()", () => {
   it("finds an error that is the first event, and only that", () => {
     const failure = frame({ error: { code: "1302", message: "m" } });
     assert.deepEqual(findLeadingError(Buffer.from(failure)), { error: { code: "1302", message: "m" } });
+    assert.deepEqual(findLeadingError(Buffer.from(`: wait\n\n${failure}`)), { error: { code: "1302", message: "m" } });
     assert.equal(findLeadingError(Buffer.from(delta("a") + failure)), null);
     assert.equal(findLeadingError(Buffer.from(failure.slice(0, 20))), null);
   });

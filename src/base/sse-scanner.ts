@@ -6,16 +6,26 @@
 //   passed on         |data: {..}\n\n| |data: {..}\n\n| |data: [DONE]\n\n|        (nothing after [DONE])
 
 import type { Usage } from "./answer.ts";
-import { parseUsage } from "./usage.ts";
+import type { AnswerFormat } from "./answer-format.ts";
+import { createEventReader, hasData, isWholeEvent, type StreamFacts } from "./event-reader.ts";
+
+export interface SseScannerOptions {
+  /** Default: chat. */
+  readonly format?: AnswerFormat;
+  /** An event that only reports usage is read, and not passed on: its reader did not ask for it. */
+  readonly dropsUsageChunk?: boolean;
+  /** An event longer than this flows on as it comes and is not looked into. Default: 1 MiB. */
+  readonly eventBytesMax?: number;
+}
 
 export interface SseScanner {
   /** The bytes that may be passed on now: whole events, in order, unchanged. Null when there are none yet. */
   push(chunk: Buffer): Buffer | null;
   /** At the end of the input: a last event without its blank line, if it is one worth passing on. */
   flush(): Buffer | null;
-  /** `[DONE]` was seen: the stream is over, whatever follows. */
+  /** Its last event was seen: the stream is over, whatever follows. */
   readonly isDone: boolean;
-  /** `[DONE]` or a finish_reason was seen: the answer is whole. */
+  /** The answer is whole: its last event or a reason for its end was seen. Of a plain stream, its end says so. */
   readonly isComplete: boolean;
   readonly finishReason: string | null;
   readonly usage: Usage | null;
@@ -27,51 +37,81 @@ export interface SseScanner {
   readonly heldBytes: number;
 }
 
-/** An event longer than this flows on as it comes and is not looked into. */
-const heldBytesMax = 1024 * 1024;
+const defaultEventBytesMax = 1024 * 1024;
 const lineFeed = 10;
 const carriageReturn = 13;
 
-export function createSseScanner(): SseScanner {
+export function createSseScanner(options: SseScannerOptions = {}): SseScanner {
+  const { format = "chat", dropsUsageChunk = false, eventBytesMax = defaultEventBytesMax } = options;
+  const readEvent = createEventReader(format);
+  const facts: StreamFacts = { isDone: false, isWhole: false, finishReason: null, usage: null, error: null };
   let held: Buffer[] = [];
   let heldBytes = 0;
   /** Bytes of the current line so far: a line that ends at 0 ends the event. */
   let lineLength = 0;
   let isAfterCarriageReturn = false;
   let isOversized = false;
-  let isDone = false;
-  let finishReason: string | null = null;
-  let usage: Usage | null = null;
-  let error: object | null = null;
+  let wasDropped = false;
   let eventCount = 0;
 
   function push(chunk: Buffer): Buffer | null {
-    if (isDone || error) return null;
-    let passedUpTo = 0;
-    for (const end of findEventEnds(chunk)) {
-      const event = chunk.subarray(passedUpTo, end);
-      if (isOversized) isOversized = false;
-      else inspect(passedUpTo === 0 && heldBytes > 0 ? Buffer.concat([...held, event]) : event);
-      if (error) break;
-      eventCount++;
-      passedUpTo = end;
-      if (isDone) break;
+    if (facts.isDone || facts.error) return null;
+    const parts: Buffer[] = [];
+    /** What is passed on, from here to there; what was held goes before it. */
+    let from = 0;
+    let to = 0;
+    if (isAfterCarriageReturn && heldBytes === 0 && chunk[0] === lineFeed) {
+      // The other half of the line end that ended the last event: it goes where that went.
+      to = 1;
+      if (wasDropped) from = 1;
     }
-    const passed = chunk.subarray(0, passedUpTo);
-    const rest = chunk.subarray(passedUpTo);
-    if (passedUpTo > 0) return release(passed, rest);
-    if (error) return null;
-    hold(rest);
-    if (heldBytes <= heldBytesMax && !isOversized) return null;
-    isOversized = true;
-    return release(null, null);
+    for (const end of findEventEnds(chunk)) {
+      wasDropped = inspectEvent(chunk.subarray(to, end));
+      if (facts.error) break;
+      if (wasDropped) {
+        parts.push(chunk.subarray(from, to));
+        from = end;
+        held = [];
+        heldBytes = 0;
+      } else {
+        eventCount++;
+        if (heldBytes > 0) takeHeld(parts);
+      }
+      to = end;
+      if (facts.isDone) break;
+    }
+    if (to > from) parts.push(chunk.subarray(from, to));
+    if (facts.isDone || facts.error) return join(parts);
+    hold(chunk.subarray(to));
+    if (heldBytes > eventBytesMax || isOversized) {
+      isOversized = true;
+      wasDropped = false;
+      takeHeld(parts);
+    }
+    return join(parts);
+  }
+
+  /** True: it is not passed on. */
+  function inspectEvent(bytes: Buffer): boolean {
+    const wasOversized = isOversized;
+    isOversized = false;
+    // Also when it came in one piece: what is seen must not depend on the network's cuts.
+    if (wasOversized || heldBytes + bytes.length > eventBytesMax) return false;
+    const isUsageAlone = readEvent(heldBytes > 0 ? Buffer.concat([...held, bytes]) : bytes, facts);
+    return dropsUsageChunk && isUsageAlone;
   }
 
   function flush(): Buffer | null {
-    if (isDone || error || heldBytes === 0) return null;
+    if (facts.isDone || facts.error) return null;
     const tail = Buffer.concat(held);
-    if (!isOversized) inspect(tail);
-    return error || !(isDone || finishReason !== null) ? null : release(null, null);
+    const isDropped = !isOversized && tail.length > 0 && readEvent(tail, facts) && dropsUsageChunk;
+    if (format === "plain" && !facts.error) facts.isWhole = true;
+    if (tail.length === 0 || facts.error || isDropped || !(facts.isDone || facts.isWhole)) return null;
+    // A piece of an event would be read as one by those who take a stream line by line.
+    if (format !== "plain" && !isWholeEvent(tail)) return null;
+    held = [];
+    heldBytes = 0;
+    return tail;
   }
 
   function hold(bytes: Buffer): void {
@@ -80,13 +120,10 @@ export function createSseScanner(): SseScanner {
     heldBytes += bytes.length;
   }
 
-  /** What was held, and `more`; then holds `rest`. */
-  function release(more: Buffer | null, rest: Buffer | null): Buffer {
-    const bytes = heldBytes === 0 ? more : Buffer.concat(more ? [...held, more] : held);
+  function takeHeld(parts: Buffer[]): void {
+    parts.push(...held);
     held = [];
     heldBytes = 0;
-    if (rest && !isDone && !error) hold(rest);
-    return bytes ?? Buffer.alloc(0);
   }
 
   function findEventEnds(chunk: Buffer): number[] {
@@ -122,50 +159,23 @@ export function createSseScanner(): SseScanner {
     return ends;
   }
 
-  function inspect(event: Buffer): void {
-    if (!mayMatter(event)) return;
-    const data = readData(event);
-    if (data === null) return;
-    if (data.startsWith("[DONE]")) {
-      isDone = true;
-      return;
-    }
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(data);
-    } catch {
-      return;
-    }
-    if (typeof parsed !== "object" || parsed === null) return;
-    const { error: failure, choices, usage: reported } = parsed as Record<string, unknown>;
-    if (typeof failure === "object" && failure !== null) error = parsed;
-    else {
-      usage = parseUsage(reported) ?? usage;
-      if (Array.isArray(choices)) {
-        for (const choice of choices as { finish_reason?: unknown }[]) {
-          if (typeof choice?.finish_reason === "string") finishReason = choice.finish_reason;
-        }
-      }
-    }
-  }
-
   return {
     push,
     flush,
     get isDone() {
-      return isDone;
+      return facts.isDone;
     },
     get isComplete() {
-      return isDone || finishReason !== null;
+      return facts.isDone || facts.isWhole;
     },
     get finishReason() {
-      return finishReason;
+      return facts.finishReason;
     },
     get usage() {
-      return usage;
+      return facts.usage;
     },
     get error() {
-      return error;
+      return facts.error;
     },
     get eventCount() {
       return eventCount;
@@ -176,30 +186,15 @@ export function createSseScanner(): SseScanner {
   };
 }
 
-/** Whether an event can hold anything that is looked for. Spares most events their parsing. */
-function mayMatter(event: Buffer): boolean {
-  if (event.includes("[DONE]") || event.includes('"usage"') || event.includes('"error"')) return true;
-  const at = event.indexOf('"finish_reason"');
-  if (at === -1) return false;
-  let next = at + '"finish_reason"'.length;
-  while (event[next] === 0x20 || event[next] === 0x3a) next++;
-  // 0x6e: the n of null. Several choices may have several reasons, so only a lone null is skipped.
-  return event[next] !== 0x6e || event.indexOf('"finish_reason"', next) !== -1;
+/** Mostly there is one, which stays as it is. */
+function join(parts: readonly Buffer[]): Buffer | null {
+  const bytes = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+  return bytes.length === 0 ? null : bytes;
 }
 
-/** The event's data lines, joined; null when it has none. */
-function readData(event: Buffer): string | null {
-  const lines = event
-    .toString("utf8")
-    .replace(/^\uFEFF/, "")
-    .split(/\r\n|\r|\n/);
-  const data = lines.filter((line) => line === "data" || line.startsWith("data:"));
-  return data.length === 0 ? null : data.map((line) => line.slice(5).replace(/^ /, "")).join("\n");
-}
-
-/** The first event of a stream, when `bytes` hold it whole and it is an error object; else null. */
-export function findLeadingError(bytes: Buffer): object | null {
-  const scanner = createSseScanner();
-  scanner.push(bytes);
-  return scanner.eventCount === 0 ? scanner.error : null;
+/** The first event of a stream, comments aside, when `bytes` hold it whole and it is an error object; else null. */
+export function findLeadingError(bytes: Buffer, format: AnswerFormat = "chat"): object | null {
+  const scanner = createSseScanner({ format });
+  const before = scanner.push(bytes);
+  return before === null || !hasData(before) ? scanner.error : null;
 }

@@ -4,12 +4,14 @@
 //   upstream ──▶ scanner ──▶ client's buffer (≤ unsentBytesMax, all together ≤ budget) ──▶ client
 //      ◀── pause ── beyond the bound            resume, when all of it is sent ──▶
 
-import type { Answer, StreamedAnswer, Usage } from "../base/answer.ts";
+import type { Answer, StreamedAnswer, Usage, WholeAnswer } from "../base/answer.ts";
 import type { ByteBudget } from "../base/byte-budget.ts";
+import type { Client } from "../base/client.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import { createSseScanner } from "../base/sse-scanner.ts";
-import { parseUsage } from "../base/usage.ts";
-import type { Client } from "./client.ts";
+import type { Translation } from "../base/translation.ts";
+import { findUsage } from "../base/usage.ts";
+import { createByteScanner } from "./byte-scanner.ts";
 
 /** What the answer said of itself. Filled while it is relayed, so that a cut one leaves what it had. */
 export interface Relayed {
@@ -27,6 +29,9 @@ export interface RelayBounds {
   readonly unsentBudget: ByteBudget;
 }
 
+const jsonType = "application/json; charset=utf-8";
+const translatedEventBytesMax = 16 * 1024 * 1024;
+
 /**
  * Resolves when the client has everything. Rejects with a Refusal when the stream breaks (`upstream_truncated`, an
  * upstream error, the deadline) or the client does; the upstream is closed then.
@@ -39,17 +44,28 @@ export async function relay(
   signal: AbortSignal,
 ): Promise<void> {
   if (answer.kind === "stream") return relayStream(answer, client, relayed, bounds, signal);
-  const { usage, choices } = (answer.parsed ?? {}) as { usage?: unknown; choices?: { finish_reason?: unknown }[] };
-  const finishReason = Array.isArray(choices) ? choices[0]?.finish_reason : null;
-  relayed.usage = parseUsage(usage);
-  relayed.finishReason = typeof finishReason === "string" ? finishReason : null;
-  if (!bounds.unsentBudget.take(answer.body.length)) throw new Refusal("memory_full", { retryAfterMs: 1_000 });
-  relayed.bytesOut = answer.body.length;
+  relayed.usage = findUsage(answer.parsed, answer.format);
+  relayed.finishReason = findFinishReason(answer.parsed);
+  const whole = answer.translation === null ? answer : translate(answer, answer.translation);
+  if (!bounds.unsentBudget.take(whole.body.length)) throw new Refusal("memory_full", { retryAfterMs: 1_000 });
+  relayed.bytesOut = whole.body.length;
   try {
-    await client.sendWhole(answer);
+    await client.sendWhole(whole);
   } finally {
     bounds.unsentBudget.give(relayed.bytesOut);
   }
+}
+
+function translate(answer: WholeAnswer, translation: Translation): WholeAnswer {
+  const parsed = translation.translateWhole(answer.parsed);
+  return { ...answer, contentType: jsonType, parsed, body: Buffer.from(JSON.stringify(parsed)) };
+}
+
+/** Of chat completions and of Anthropic's messages; null: it does not say. */
+function findFinishReason(parsed: unknown): string | null {
+  const { choices, stop_reason } = (parsed ?? {}) as { choices?: { finish_reason?: unknown }[]; stop_reason?: unknown };
+  const reason = Array.isArray(choices) ? choices[0]?.finish_reason : stop_reason;
+  return typeof reason === "string" ? reason : null;
 }
 
 async function relayStream(
@@ -59,12 +75,21 @@ async function relayStream(
   { unsentBytesMax, unsentBudget }: RelayBounds,
   signal: AbortSignal,
 ): Promise<void> {
-  const scanner = createSseScanner();
+  const { isEvents, format, dropsUsageChunk } = answer;
+  // What is translated has to be there whole; what is passed on may flow.
+  const wholeEvents = answer.translation === null ? {} : { eventBytesMax: translatedEventBytesMax };
+  const scanner = isEvents ? createSseScanner({ format, dropsUsageChunk, ...wholeEvents }) : createByteScanner();
+  const translator = answer.translation?.openStream() ?? null;
   const { promise: allWasSaid, resolve, reject } = Promise.withResolvers<void>();
   let isPaused = false;
   let countedBytes = 0;
 
-  function send(bytes: Buffer): void {
+  function send(scanned: Buffer): void {
+    const bytes = translator === null ? scanned : translator.push(scanned);
+    if (bytes !== null) write(bytes);
+  }
+
+  function write(bytes: Buffer): void {
     relayed.bytesOut += bytes.length;
     relayed.eventCount = scanner.eventCount;
     const isCaughtUp = client.write(bytes);
@@ -84,6 +109,8 @@ async function relayStream(
   /** All was said. Whatever the upstream still sends is of no use; it may end by itself, for a moment. */
   let upstreamIsOver: Promise<void> | undefined;
   function conclude(): void {
+    const rest = translator?.end() ?? null;
+    if (rest !== null) write(rest);
     upstreamIsOver = answer.discard();
     resolve();
   }
@@ -115,7 +142,8 @@ async function relayStream(
       },
       onError(refusal) {
         // The upstream's connection may break after all was said.
-        if (scanner.isComplete && refusal.reason === "upstream_truncated") conclude();
+        const wasAllSaid = scanner.isComplete && format !== "plain";
+        if (wasAllSaid && refusal.reason === "upstream_truncated") conclude();
         else reject(refusal);
       },
     });

@@ -1,0 +1,185 @@
+// What the events of a stream say of the stream itself, in each API's own way: that it is whole, why it ended, what it
+// took, that it failed. Looks only into events that may say so.
+
+import type { Usage } from "./answer.ts";
+import type { AnswerFormat } from "./answer-format.ts";
+import { parseUsage } from "./usage.ts";
+
+/** What is known so far. */
+export interface StreamFacts {
+  /** The stream is over, whatever follows. */
+  isDone: boolean;
+  /** All of the answer was said. */
+  isWhole: boolean;
+  finishReason: string | null;
+  usage: Usage | null;
+  /** The upstream's error object, as parsed. */
+  error: object | null;
+}
+
+/** Takes one whole event's bytes. True: it only reports usage, beside the answer (`choices` is empty). */
+export type EventReader = (event: Buffer, facts: StreamFacts) => boolean;
+
+type Fields = Record<string, unknown>;
+
+/** How one format's events are read: which of them to look into, and what their JSON says. */
+interface Reading {
+  mayMatter(event: Buffer): boolean;
+  read(fields: Fields, facts: StreamFacts): boolean;
+}
+
+const readings: Readonly<Record<AnswerFormat, () => Reading>> = {
+  chat: () => ({ mayMatter: mayMatterInChat, read: readChat }),
+  plain: () => ({ mayMatter: mayMatterInChat, read: readChat }),
+  messages: () => ({ mayMatter: (event) => !isDelta(event, "content_block_delta"), read: createMessagesRead() }),
+  responses: () => ({ mayMatter: (event) => !isDelta(event, ".delta"), read: readResponses }),
+};
+
+/** For one stream: what its events have said before may matter. */
+export function createEventReader(format: AnswerFormat): EventReader {
+  const { mayMatter, read } = readings[format]();
+  return (event, facts) => {
+    if (!mayMatter(event)) return false;
+    const data = readData(event);
+    if (data === null) return false;
+    if (data.startsWith("[DONE]")) {
+      facts.isDone = true;
+      return false;
+    }
+    const fields = parseFields(data);
+    return fields !== null && read(fields, facts);
+  };
+}
+
+function readChat(fields: Fields, facts: StreamFacts): boolean {
+  const { error, choices, usage } = fields;
+  if (isError(error)) {
+    facts.error = fields;
+    return false;
+  }
+  const reported = parseUsage(usage);
+  facts.usage = reported ?? facts.usage;
+  if (!Array.isArray(choices)) return false;
+  for (const choice of choices as { finish_reason?: unknown }[]) {
+    const reason = choice?.finish_reason;
+    // Some say "" as long as there is none.
+    if (typeof reason !== "string" || reason === "") continue;
+    facts.finishReason = reason;
+    facts.isWhole = true;
+  }
+  return choices.length === 0 && reported !== null;
+}
+
+/**
+ * What `message_start` says is no report as yet: GLM begins with zeros and tells the truth in `message_delta`. There,
+ * counts that are not repeated stay as they were.
+ */
+function createMessagesRead(): Reading["read"] {
+  let counts: Fields = {};
+  return ({ type, error, message, delta, usage }, facts) => {
+    if (type === "error" || isError(error)) facts.error = { type, error };
+    else if (type === "message_start") counts = { ...toFields(toFields(message).usage) };
+    else if (type === "message_delta") {
+      const reason = toFields(delta).stop_reason;
+      if (typeof reason === "string") facts.finishReason = reason;
+      const news = Object.entries(toFields(usage)).filter(([, count]) => count !== null);
+      if (news.length === 0) return false;
+      counts = { ...counts, ...Object.fromEntries(news) };
+      facts.usage = parseUsage(counts, "messages") ?? facts.usage;
+    } else if (type === "message_stop") {
+      facts.isDone = true;
+      facts.isWhole = true;
+    }
+    return false;
+  };
+}
+
+function readResponses({ type, response, error, code, message }: Fields, facts: StreamFacts): boolean {
+  const { status, usage, error: failure } = toFields(response);
+  if (type === "error" || type === "response.failed" || isError(error)) {
+    // The event `error` has its words beside its type, not below `error`.
+    facts.error = { error: failure ?? error ?? { code, message } };
+  } else if (type === "response.completed" || type === "response.incomplete") {
+    facts.isDone = true;
+    facts.isWhole = true;
+    facts.finishReason = typeof status === "string" ? status : null;
+    facts.usage = parseUsage(usage, "responses");
+  }
+  return false;
+}
+
+function isError(value: unknown): boolean {
+  return (typeof value === "object" && value !== null) || (typeof value === "string" && value !== "");
+}
+
+function toFields(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+/** Whether an event can hold anything that is looked for. Spares most events their parsing. */
+function mayMatterInChat(event: Buffer): boolean {
+  return (
+    event.includes("[DONE]") ||
+    mayHaveValue(event, '"finish_reason"') ||
+    mayHaveValue(event, '"usage"') ||
+    mayHaveValue(event, '"error"')
+  );
+}
+
+/** False when the member is not there, or is null wherever it is. */
+function mayHaveValue(event: Buffer, member: string): boolean {
+  for (let at = event.indexOf(member); at !== -1; at = event.indexOf(member, at)) {
+    at += member.length;
+    while (event[at] === 0x20 || event[at] === 0x3a) at++;
+    // 0x6e: the n of null.
+    if (event[at] !== 0x6e) return true;
+  }
+  return false;
+}
+
+/** Most events are such; their name stands before all that the model says. */
+function isDelta(event: Buffer, ending: string): boolean {
+  if (event.toString("latin1", 0, 6) !== "event:") return false;
+  return event.subarray(0, event.indexOf(0x0a)).toString("latin1").trimEnd().endsWith(ending);
+}
+
+function parseFields(data: string): Fields | null {
+  try {
+    const parsed: unknown = JSON.parse(data);
+    return typeof parsed === "object" && parsed !== null ? (parsed as Fields) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether there is more in it than comments and the like, which readers of events never see. */
+export function hasData(events: Buffer): boolean {
+  return readData(events) !== null;
+}
+
+/** Whether the last bytes of a stream, which no blank line ends, are an event all the same and not a piece of one. */
+export function isWholeEvent(bytes: Buffer): boolean {
+  const last = bytes.at(-1);
+  if (last === 0x0a || last === 0x0d) return true;
+  const data = readData(bytes);
+  return data !== null && (data.startsWith("[DONE]") || isJson(data));
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The event's data lines, joined; null when it has none. */
+function readData(event: Buffer): string | null {
+  const lines = event
+    .toString("utf8")
+    .replace(/^\uFEFF/, "")
+    .split(/\r\n|\r|\n/);
+  const data = lines.filter((line) => line === "data" || line.startsWith("data:"));
+  return data.length === 0 ? null : data.map((line) => line.slice(5).replace(/^ /, "")).join("\n");
+}

@@ -1,0 +1,24 @@
+// Stands in the scanner's place for answers that are no events: sound, files. Nothing is looked at, all is passed on,
+// and only the end of the bytes says that they are whole.
+
+import type { SseScanner } from "../base/sse-scanner.ts";
+
+export function createByteScanner(): SseScanner {
+  let isComplete = false;
+  return {
+    push: (chunk) => chunk,
+    flush() {
+      isComplete = true;
+      return null;
+    },
+    isDone: false,
+    get isComplete() {
+      return isComplete;
+    },
+    finishReason: null,
+    usage: null,
+    error: null,
+    eventCount: 0,
+    heldBytes: 0,
+  };
+}

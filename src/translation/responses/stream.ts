@@ -1,0 +1,159 @@
+// A chat stream as the events of a response: items one after the other, each added, filled and done, and the whole of it
+// once more at the end.
+
+import type { Usage } from "../../base/answer.ts";
+import type { StreamTranslator } from "../../base/translation.ts";
+import { type ChatPiece, readChunk } from "../chat-answer.ts";
+import { readChatEvents } from "../chat-events.ts";
+import type { TranslationContext } from "../context.ts";
+import type { Fields } from "../fields.ts";
+import { createToolCallQueue } from "../tool-calls.ts";
+import { toCallItem, toEnd, toHead, toItemId, toMessageItem, toReasoningItem, toTextPart } from "./answer.ts";
+
+type Spoken = Pick<ChatPiece, "reasoning" | "content">;
+
+interface OpenItem {
+  readonly kind: "reasoning" | "message" | "function_call";
+  readonly id: string;
+  readonly call: { readonly id: string; readonly name: string };
+  text: string;
+}
+
+const noCall = { id: "", name: "" };
+
+export function createResponseStream(body: Fields, context: TranslationContext): StreamTranslator {
+  let said: string[] = [];
+  let sequence = 0;
+  let hasBegun = false;
+  let isOver = false;
+  let open: OpenItem | null = null;
+  const output: Fields[] = [];
+  const late: Spoken[] = [];
+  let finishReason: string | null = null;
+  let usage: Usage | null = null;
+  const tools = createToolCallQueue(
+    {
+      begin: (call) => begin("function_call", call),
+      append: (text) => fill("response.function_call_arguments.delta", text),
+      end: endItem,
+    },
+    (ordinal) => toItemId(context, "call", ordinal),
+  );
+
+  function say(type: string, fields: Fields): void {
+    said.push(`event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: sequence++, ...fields })}\n\n`);
+  }
+
+  function beginResponse(): void {
+    if (hasBegun) return;
+    hasBegun = true;
+    const unfinished = { status: "in_progress", error: null, incomplete_details: null, output: [], usage: null };
+    const response = { ...toHead(body, context), ...unfinished };
+    say("response.created", { response });
+    say("response.in_progress", { response });
+  }
+
+  function begin(kind: OpenItem["kind"], call: OpenItem["call"] = noCall): void {
+    endItem();
+    const prefix = { reasoning: "rs", message: "msg", function_call: "fc" }[kind];
+    open = { kind, id: toItemId(context, prefix, output.length), call, text: "" };
+    const place = placeOf(open);
+    say("response.output_item.added", { output_index: output.length, item: describe(open, "in_progress") });
+    if (kind === "message") say("response.content_part.added", { ...place, content_index: 0, part: toTextPart("") });
+    if (kind === "reasoning") {
+      say("response.reasoning_summary_part.added", {
+        ...place,
+        summary_index: 0,
+        part: { type: "summary_text", text: "" },
+      });
+    }
+  }
+
+  function fill(type: string, delta: string, more: Fields = {}): void {
+    const item = open as OpenItem;
+    item.text += delta;
+    say(type, { ...placeOf(item), ...more, delta });
+  }
+
+  function endItem(): void {
+    if (open === null) return;
+    const item = open;
+    const { kind, text } = item;
+    const place = placeOf(item);
+    open = null;
+    if (kind === "message") {
+      say("response.output_text.done", { ...place, content_index: 0, text, logprobs: [] });
+      say("response.content_part.done", { ...place, content_index: 0, part: toTextPart(text) });
+    } else if (kind === "reasoning") {
+      const part = { type: "summary_text", text };
+      say("response.reasoning_summary_text.done", { ...place, summary_index: 0, text });
+      say("response.reasoning_summary_part.done", { ...place, summary_index: 0, part });
+    } else {
+      say("response.function_call_arguments.done", { ...place, name: item.call.name, arguments: text });
+    }
+    const done = describe(item, "completed");
+    say("response.output_item.done", { output_index: output.length, item: done });
+    output.push(done);
+  }
+
+  function placeOf({ id }: OpenItem): Fields {
+    return { item_id: id, output_index: output.length };
+  }
+
+  function take(chunk: unknown): void {
+    const piece = readChunk(chunk);
+    beginResponse();
+    // The call may not be whole: what is said beside it waits for its end.
+    if (!tools.isBusy) speak(piece);
+    else if (piece.reasoning !== "" || piece.content !== "") late.push(piece);
+    for (const call of piece.toolCalls) tools.push(call);
+    finishReason = piece.finishReason ?? finishReason;
+    usage = piece.usage ?? usage;
+  }
+
+  function speak({ reasoning, content }: Spoken): void {
+    if (reasoning !== "") {
+      if (open?.kind !== "reasoning") begin("reasoning");
+      fill("response.reasoning_summary_text.delta", reasoning, { summary_index: 0 });
+    }
+    if (content !== "") {
+      if (open?.kind !== "message") begin("message");
+      fill("response.output_text.delta", content, { content_index: 0, logprobs: [] });
+    }
+  }
+
+  function endResponse(): void {
+    if (isOver) return;
+    isOver = true;
+    beginResponse();
+    tools.end();
+    for (const piece of late) speak(piece);
+    endItem();
+    const end = toEnd({ finishReason, usage }, output);
+    say(`response.${end.status as string}`, { response: { ...toHead(body, context), ...end } });
+  }
+
+  function collect(): Buffer | null {
+    if (said.length === 0) return null;
+    const bytes = Buffer.from(said.join(""));
+    said = [];
+    return bytes;
+  }
+
+  return {
+    push(events) {
+      if (isOver) return null;
+      if (readChatEvents(events, take)) endResponse();
+      return collect();
+    },
+    end() {
+      endResponse();
+      return collect();
+    },
+  };
+}
+
+function describe({ kind, id, call, text }: OpenItem, status: string): Fields {
+  if (kind === "reasoning") return toReasoningItem(id, text);
+  return kind === "message" ? toMessageItem(id, text, status) : toCallItem(id, call, text, status);
+}
