@@ -63,7 +63,7 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
       readBody() {
         if (client.signal.aborted) throw refusalOf(client.signal);
         if (!hasBody(request)) return Promise.resolve(null);
-        return readJsonBody(request, response, { bytesMax: bodyBytesMax, budget }, client.signal);
+        return readJsonBody(request, response, { bytesMax: bodyBytesMax, budget, clock }, client.signal);
       },
       openStream(headers) {
         for (const [name, value] of Object.entries(headers)) reply.setHeader(name, value);

@@ -1,7 +1,7 @@
 // API keys on the wire. The key itself is shown once, when it is made.
 
 import { z } from "@hono/zod-openapi";
-import { type KeyChange, type KeyView, keyScopes } from "../people/people.ts";
+import { type KeyChange, type KeyDraft, type KeyView, keyScopes } from "../people/people.ts";
 import { classSchema, idSchema, limitsSchema, nameSchema, timeSchema } from "./common-schemas.ts";
 import { fromTimeOrNull, omitUndefined, toTime, toTimeOrNull } from "./wire-values.ts";
 
@@ -20,12 +20,18 @@ export const keySchema = z
     id: idSchema,
     owner: nameSchema,
     name: z.string().openapi({ example: "laptop" }),
-    prefix: z.string().openapi({ example: "Zk3v9QaB", description: 'The 8 characters after "glmp_"' }),
+    prefix: z.string().openapi({ example: "Zk3v9QaB", description: "8 characters by which keys are told apart" }),
     scope: scopeSchema,
     models: modelsSchema.nullable(),
     class: classSchema.nullable().openapi({ description: "Null: its owner's; it may only step back behind that" }),
     limits: limitsSchema,
     keeps_content: z.boolean().openapi({ description: "Whether its prompts and answers may be stored, where any are" }),
+    caches_answers: z
+      .boolean()
+      .openapi({ description: "Whether its calls may be answered from the cache, where there is one" }),
+    signs_tokens: z
+      .boolean()
+      .openapi({ description: "Whether it is `id.secret`, for clients that sign tokens with it" }),
     expires_at: timeSchema.nullable(),
     revoked_at: timeSchema.nullable(),
     replaced_by: idSchema.nullable().openapi({ description: "The key that took its place by rotation" }),
@@ -47,14 +53,28 @@ const changeable = {
   class: classSchema.nullable().optional(),
   limits: limitsSchema.optional(),
   keeps_content: z.boolean().optional(),
+  caches_answers: z.boolean().optional(),
   expires_at: timeSchema.nullable().optional(),
+};
+const signsTokens = {
+  signs_tokens: z.boolean().optional().openapi({
+    description: "Make it `id.secret`, for older SDKs of GLM that sign a token of their own with it",
+  }),
 };
 const keyNameSchema = z.string().min(1).max(128).openapi({ example: "laptop" });
 
 /** What users may say of their own keys. */
-export const myKeyDraftSchema = z.strictObject({ name: keyNameSchema, ...changeable }).openapi("MyKeyDraft");
+export const myKeyDraftSchema = z
+  .strictObject({ name: keyNameSchema, ...changeable, ...signsTokens })
+  .openapi("MyKeyDraft");
 export const keyDraftSchema = z
-  .strictObject({ owner: nameSchema, name: keyNameSchema, scope: scopeSchema.optional(), ...changeable })
+  .strictObject({
+    owner: nameSchema,
+    name: keyNameSchema,
+    scope: scopeSchema.optional(),
+    ...changeable,
+    ...signsTokens,
+  })
   .openapi("KeyDraft");
 export const keyChangeSchema = z.strictObject({ name: keyNameSchema.optional(), ...changeable }).openapi("KeyChange");
 export const rotationSchema = z
@@ -65,12 +85,23 @@ export const rotationSchema = z
   })
   .openapi("KeyRotation");
 
-export function toKeyChange(body: z.output<typeof keyChangeSchema>): KeyChange {
-  const { keeps_content: keepsContent, expires_at: expiresAt, limits, ...others } = body;
+type KeyBody = z.output<typeof keyChangeSchema> & { readonly signs_tokens?: boolean | undefined };
+
+export function toKeyChange(body: KeyBody): KeyChange & Pick<KeyDraft, "signsTokens"> {
+  const {
+    keeps_content: keepsContent,
+    caches_answers: cachesAnswers,
+    signs_tokens,
+    expires_at: expiresAt,
+    limits,
+    ...others
+  } = body;
   return omitUndefined({
     ...others,
     limits: limits && omitUndefined(limits),
     keepsContent,
+    cachesAnswers,
+    signsTokens: signs_tokens,
     expiresAt: expiresAt === undefined ? undefined : fromTimeOrNull(expiresAt),
   });
 }
@@ -91,6 +122,8 @@ export function toKeyJson(key: KeyView, wallNowMs: number): z.input<typeof keySc
     class: key.class,
     limits: key.limits,
     keeps_content: key.keepsContent,
+    caches_answers: key.cachesAnswers,
+    signs_tokens: key.signsTokens,
     expires_at: toTimeOrNull(key.expiresAt),
     revoked_at: toTimeOrNull(key.revokedAt),
     replaced_by: key.replacedBy,

@@ -40,6 +40,11 @@ const add: Verb = {
       choices: ["calls", "admin"],
       fallback: "calls",
     },
+    {
+      flags: "--signs-tokens",
+      description: "a key of two parts, for older SDKs of GLM that sign a token of their own with it",
+    },
+    { flags: "--cache", description: "its calls may be answered from the cache, where [cache] is enabled" },
     { flags: "--keep-content", description: 'its prompts and answers are stored, where [ledger] content is "keys"' },
     ...formatOptions,
     ...clientOptions,
@@ -61,6 +66,8 @@ const add: Verb = {
       limits: applyLimits({}, parseLimits(input.list("limit"))),
       ...(models.length > 0 && { models }),
       ...(input.isSet("keep-content") && { keeps_content: true }),
+      ...(input.isSet("cache") && { caches_answers: true }),
+      ...(input.isSet("signs-tokens") && { signs_tokens: true }),
     };
     return withClient(input, world, async (client) => {
       const owner = input.text("owner") ?? (await findOwner(client));
@@ -96,9 +103,14 @@ async function printNew(input: Input, world: World, client: AdminClient, made: N
   }
 }
 
+/** As much of it as may be shown. */
+function nameKey({ prefix, signs_tokens: signsTokens }: KeyJson): string {
+  return signsTokens ? `glmp…${prefix}` : `glmp_${prefix}…`;
+}
+
 function columnsAt(nowMs: number): readonly Column<KeyJson>[] {
   return [
-    { title: "key", text: ({ prefix }) => `glmp_${prefix}…` },
+    { title: "key", text: nameKey },
     { title: "owner", text: ({ owner }) => owner, canShrink: true },
     { title: "name", text: ({ name }) => name, canShrink: true },
     { title: "scope", text: ({ scope }) => (scope === "admin" ? scope : null) },
@@ -154,7 +166,7 @@ function print(input: Input, world: World, view: KeyJson): void {
   }
   const facts: [string, string | null][] = [
     ["id", view.id],
-    ["key", `glmp_${view.prefix}…`],
+    ["key", nameKey(view)],
     ["owner", view.owner],
     ["name", view.name],
     ["state", view.state],
@@ -162,6 +174,7 @@ function print(input: Input, world: World, view: KeyJson): void {
     ["models", view.models === null ? "all" : view.models.join(" ")],
     ["class", view.class],
     ["limits", describeLimits(view.limits)],
+    ["uses the cache", view.caches_answers ? "yes" : null],
     ["stores content", view.keeps_content ? "yes" : null],
     ["created", formatMoment(view.created_at)],
     ["last used", view.last_used_at === null ? "never" : formatMoment(view.last_used_at)],

@@ -15,7 +15,7 @@ export interface Directory {
 
 export interface User {
   /** But for what the session adds. */
-  readonly caller: Omit<Caller, "flowId" | "keyId" | "models" | "keepsContent">;
+  readonly caller: Omit<Caller, "flowId" | "keyId" | "models" | "keepsContent" | "cachesAnswers">;
   /** Null: no password will do. */
   readonly secret: PasswordSecret | null;
   /** Sessions logged in before this second (Unix time) are void: the password or the role was changed then. */

@@ -10,6 +10,9 @@ import { makeApiKey } from "./api-keys.ts";
 import { createIdentity } from "./identity.ts";
 import { createPasswordChecker } from "./passwords.ts";
 import { createSessionTokens } from "./session-tokens.ts";
+import { createSigningKeys } from "./signing-keys.ts";
+
+const signingKeys = createSigningKeys("a-secret-of-a-gateway-in-a-test-32-bytes");
 
 const ada: Account = { username: "ada", password: "pass123", role: "user", weight: 1, class: "default" };
 const proto: Account = { username: "__proto__", password: "pass456", role: "admin", weight: 2, class: "batch" };
@@ -25,7 +28,13 @@ afterEach(async () => {
 async function setUp(accounts: readonly Account[] = [ada, proto]) {
   const clock = createManualClock();
   const store = await openStore({ kind: "sqlite", file: ":memory:" }, { mayMigrate: true });
-  const people = await createPeople({ store, staticUsers: accounts, clock, onStoreFailure: assert.ifError });
+  const people = await createPeople({
+    store,
+    signingKeys,
+    staticUsers: accounts,
+    clock,
+    onStoreFailure: assert.ifError,
+  });
   closing.push(async () => {
     await people.close();
     await store.close();
@@ -33,7 +42,7 @@ async function setUp(accounts: readonly Account[] = [ada, proto]) {
   const lifetimes = { tokenSeconds: 60, sessionSeconds: 600 };
   const sessionTokens = createSessionTokens("a-test-secret-of-more-than-32-bytes!", lifetimes, clock);
   const passwords = createPasswordChecker({ runningMax: 2, waitingMax: 32 });
-  const identity = createIdentity({ directory: people.directory, sessionTokens, passwords, clock });
+  const identity = createIdentity({ directory: people.directory, sessionTokens, passwords, signingKeys, clock });
   const attempt = async (username: string, password: string, address = "192.0.2.1"): Promise<string> => {
     try {
       return (await identity.logIn({ username, password, address })).sessionToken;

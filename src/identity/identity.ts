@@ -4,11 +4,12 @@
 import type { Clock } from "../base/clock.ts";
 import type { Caller } from "../base/principal.ts";
 import { Refusal } from "../base/refusal.ts";
-import { looksLikeApiKey, parseApiKey } from "./api-keys.ts";
+import { hashApiKey, looksLikeApiKey, parseApiKey } from "./api-keys.ts";
 import type { Directory, User } from "./directory.ts";
 import { createLoginThrottle } from "./login-throttle.ts";
 import type { PasswordChecker } from "./passwords.ts";
 import type { IssuedToken, SessionClaims, SessionTokens } from "./session-tokens.ts";
+import { looksLikeSigningKey, looksSigned, type SigningKeys } from "./signing-keys.ts";
 
 export interface Identity {
   /** Throws `invalid_token` or `token_expired`. `credential`: a session token or an API key, or null. */
@@ -34,10 +35,12 @@ export interface IdentityParts {
   readonly directory: Directory;
   readonly sessionTokens: SessionTokens;
   readonly passwords: PasswordChecker;
+  readonly signingKeys: SigningKeys;
   readonly clock: Clock;
 }
 
-export function createIdentity({ directory, sessionTokens, passwords, clock }: IdentityParts): Identity {
+export function createIdentity(parts: IdentityParts): Identity {
+  const { directory, sessionTokens, passwords, signingKeys, clock } = parts;
   const throttle = createLoginThrottle(clock);
   const marks = new WeakMap<User, string>();
 
@@ -45,17 +48,34 @@ export function createIdentity({ directory, sessionTokens, passwords, clock }: I
   // bytes, or neither answer would reach the client.
   async function identify(credential: string | null): Promise<Caller> {
     if (credential === null) throw new Refusal("invalid_token");
-    if (!looksLikeApiKey(credential)) return identifySession(credential);
-    const hash = parseApiKey(credential);
+    if (!isKey(credential)) return identifySession(credential);
+    const hash = hashOf(credential);
     const caller = hash === null ? undefined : directory.findKeyCaller(hash);
     if (!caller) throw new Refusal("invalid_token");
     return caller;
   }
 
+  function isKey(credential: string): boolean {
+    return looksLikeApiKey(credential) || looksLikeSigningKey(credential) || looksSigned(credential);
+  }
+
+  /** Of the key itself, or of the one that its client has signed with. */
+  function hashOf(credential: string): string | null {
+    if (looksLikeApiKey(credential)) return parseApiKey(credential);
+    return looksLikeSigningKey(credential) ? hashApiKey(credential) : signingKeys.verify(credential, clock.wallNow());
+  }
+
   async function identifySession(sessionToken: string): Promise<Caller> {
     const claims = await sessionTokens.verify(sessionToken);
     const { caller } = requireUser(claims);
-    return { ...caller, flowId: claims.sessionId, keyId: null, models: null, keepsContent: false };
+    return {
+      ...caller,
+      flowId: claims.sessionId,
+      keyId: null,
+      models: null,
+      keepsContent: false,
+      cachesAnswers: false,
+    };
   }
 
   function requireUser({ userId, sessionId, mark, loggedInAt }: SessionClaims): User {
@@ -94,7 +114,7 @@ export function createIdentity({ directory, sessionTokens, passwords, clock }: I
   }
 
   async function readSession(sessionToken: string | null): Promise<SessionClaims> {
-    if (sessionToken === null || looksLikeApiKey(sessionToken)) throw new Refusal("invalid_token");
+    if (sessionToken === null || isKey(sessionToken)) throw new Refusal("invalid_token");
     const claims = await sessionTokens.verify(sessionToken);
     requireUser(claims);
     return claims;

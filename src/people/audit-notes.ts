@@ -44,6 +44,8 @@ export function toKeyFields(key: KeyView): AuditedFields {
     class: key.class,
     limits: key.limits,
     keeps_content: key.keepsContent,
+    caches_answers: key.cachesAnswers,
+    signs_tokens: key.signsTokens,
     expires_at: toTime(key.expiresAt),
     revoked_at: toTime(key.revokedAt),
     replaced_by: key.replacedBy,

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
 import { createUuid7 } from "../base/uuid7.ts";
 import { makeApiKey } from "../identity/api-keys.ts";
+import type { SigningKeys } from "../identity/signing-keys.ts";
 import { toDifference, toKeyFields } from "./audit-notes.ts";
 import { type PeopleBounds, requireRoom } from "./bounds.ts";
 import type { Change } from "./changes.ts";
@@ -29,7 +30,12 @@ export interface KeyChanges {
   revoke(id: string): Change<KeyView>;
 }
 
-export function createKeyChanges(snapshot: Snapshot, clock: Clock, bounds: PeopleBounds): KeyChanges {
+export function createKeyChanges(
+  snapshot: Snapshot,
+  clock: Clock,
+  bounds: PeopleBounds,
+  signingKeys: SigningKeys,
+): KeyChanges {
   const nowMs = () => Math.round(clock.wallNow());
 
   function requireKey(id: string): StoredKey {
@@ -65,6 +71,7 @@ export function createKeyChanges(snapshot: Snapshot, clock: Clock, bounds: Peopl
       class: draft.class === undefined ? before.class : draft.class,
       limits: draft.limits === undefined ? before.limits : parseLimits(draft.limits),
       keepsContent: draft.keepsContent ?? before.keepsContent,
+      cachesAnswers: draft.cachesAnswers ?? before.cachesAnswers,
       expiresAt: draft.expiresAt === undefined ? before.expiresAt : draft.expiresAt,
     };
   }
@@ -80,12 +87,16 @@ export function createKeyChanges(snapshot: Snapshot, clock: Clock, bounds: Peopl
   }
 
   function create(draft: KeyDraft): Change<NewKey> {
-    const { owner: ownerName, scope = "calls" } = draft;
+    const { owner: ownerName, scope = "calls", signsTokens = false } = draft;
     const owner = snapshot.findView(ownerName);
     if (!owner) throw bad("owner", `there is no user ${ownerName}`);
     checkScope(scope);
     if (scope === "admin" && owner.role !== "admin") throw bad("scope", `${ownerName} is no administrator`);
-    const { key, secret } = makeKey((made) => merge({ ...made, owner: ownerName, scope }, draft), nowMs());
+    const { key, secret } = makeKey(
+      (made) => merge({ ...made, owner: ownerName, scope, signsTokens }, draft),
+      nowMs(),
+      signsTokens ? signingKeys : null,
+    );
     const dead = findRoom(ownerName);
     return {
       async write(db) {
@@ -120,6 +131,7 @@ export function createKeyChanges(snapshot: Snapshot, clock: Clock, bounds: Peopl
     const made = makeKey(
       ({ id, prefix, createdAt }) => ({ ...before.view, id, prefix, createdAt, lastUsedAt: null }),
       at,
+      before.view.signsTokens ? signingKeys : null,
     );
     const dead = findRoom(before.view.owner);
     const endsAt = at + Math.round(overlapMs);
@@ -165,11 +177,16 @@ export function createKeyChanges(snapshot: Snapshot, clock: Clock, bounds: Peopl
   return { create, change, rotate, revoke };
 }
 
-/** `toView`: what the key is to be, from what every new key is. */
-function makeKey(toView: (made: KeyView) => KeyView, at: number): { readonly key: StoredKey; readonly secret: string } {
-  const { secret, prefix, hash } = makeApiKey();
+/** `toView`: what the key is to be, from what every new key is. `signingKeys`: it shall be of two parts. */
+function makeKey(
+  toView: (made: KeyView) => KeyView,
+  at: number,
+  signingKeys: SigningKeys | null,
+): { readonly key: StoredKey; readonly secret: string } {
+  const id = createUuid7(at);
+  const { secret, prefix, hash } = signingKeys?.make(id) ?? makeApiKey();
   const made: KeyView = {
-    id: createUuid7(at),
+    id,
     owner: "",
     name: "",
     prefix,
@@ -178,6 +195,8 @@ function makeKey(toView: (made: KeyView) => KeyView, at: number): { readonly key
     class: null,
     limits: {},
     keepsContent: false,
+    cachesAnswers: false,
+    signsTokens: false,
     expiresAt: null,
     revokedAt: null,
     replacedBy: null,

@@ -3,6 +3,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import type { Directory } from "../identity/directory.ts";
+import type { SigningKeys } from "../identity/signing-keys.ts";
 import { type Db, type Store, StoreError } from "../store/store.ts";
 import { defaultBounds, type PeopleBounds } from "./bounds.ts";
 import { createChanges } from "./changes.ts";
@@ -36,6 +37,7 @@ export interface PeopleService extends People {
 export interface PeopleOptions {
   readonly store: Store;
   readonly staticUsers: readonly Account[];
+  readonly signingKeys: SigningKeys;
   readonly clock: Clock;
   /** Told when the store fails, at most once a minute. */
   onStoreFailure(error: unknown): void;
@@ -60,7 +62,7 @@ export async function createPeople(options: PeopleOptions): Promise<PeopleServic
   const uses = createKeyUses({ store, clock, onWritten: noteUse, onStoreFailure });
   const users = createUserChanges(snapshot, clock, bounds.usersMax);
   const groups = createGroupChanges(snapshot, clock, bounds.groupsMax);
-  const keys = createKeyChanges(snapshot, clock, bounds);
+  const keys = createKeyChanges(snapshot, clock, bounds, options.signingKeys);
 
   let isClosed = false;
   let polling: Promise<void> = Promise.resolve();

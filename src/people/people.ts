@@ -103,7 +103,7 @@ export interface KeyView {
   readonly id: string;
   readonly owner: string;
   readonly name: string;
-  /** The 8 characters after "glmp_". */
+  /** The 8 characters after "glmp_", or the last 8 of the id of a key of two parts. */
   readonly prefix: string;
   readonly scope: KeyScope;
   /** Patterns; null: all models. */
@@ -111,6 +111,10 @@ export interface KeyView {
   readonly class: TrafficClass | null;
   readonly limits: Limits;
   readonly keepsContent: boolean;
+  /** Its calls may be answered from the cache, where there is one. */
+  readonly cachesAnswers: boolean;
+  /** It is of two parts, `id.secret`, for clients that sign tokens of their own with it. */
+  readonly signsTokens: boolean;
   readonly expiresAt: number | null;
   readonly revokedAt: number | null;
   readonly replacedBy: string | null;
@@ -127,10 +131,12 @@ export interface KeyDraft {
   readonly class?: TrafficClass | null;
   readonly limits?: Limits;
   readonly keepsContent?: boolean;
+  readonly cachesAnswers?: boolean;
+  readonly signsTokens?: boolean;
   readonly expiresAt?: number | null;
 }
 
-export type KeyChange = Partial<Omit<KeyDraft, "owner" | "scope">>;
+export type KeyChange = Partial<Omit<KeyDraft, "owner" | "scope" | "signsTokens">>;
 
 export interface NewKey {
   readonly key: KeyView;

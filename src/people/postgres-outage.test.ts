@@ -6,9 +6,12 @@ import { createManualClock } from "../../test/support/manual-clock.ts";
 import { skipsPostgres, startPostgres, type TestPostgres } from "../../test/support/postgres.ts";
 import { until } from "../../test/support/until.ts";
 import { parseApiKey } from "../identity/api-keys.ts";
+import { createSigningKeys } from "../identity/signing-keys.ts";
 import { openStore } from "../store/open-store.ts";
 import type { Actor } from "./people.ts";
 import { createPeople } from "./people-service.ts";
+
+const signingKeys = createSigningKeys("a-secret-of-a-gateway-in-a-test-32-bytes");
 
 const actor: Actor = { name: "root", via: "session", address: null, requestId: null };
 const needsOwn = process.env.GLM_PROXY_TEST_POSTGRES_URL !== undefined && "needs a PostgreSQL that it may stop";
@@ -29,7 +32,7 @@ describe("people while PostgreSQL is away", { skip: skipsPostgres || needsOwn },
     const open = async () => {
       const store = await openStore({ kind: "postgres", url }, { mayMigrate: true });
       const onStoreFailure = (error: unknown) => void failures.push(error);
-      return { store, people: await createPeople({ store, staticUsers: [], clock, onStoreFailure }) };
+      return { store, people: await createPeople({ store, signingKeys, staticUsers: [], clock, onStoreFailure }) };
     };
     const [one, other] = [await open(), await open()];
     await one.people.createUser({ name: "ada", password: "correct horse battery" }, actor);

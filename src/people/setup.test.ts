@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { createManualClock, type ManualClock } from "../../test/support/manual-clock.ts";
+import { createSigningKeys } from "../identity/signing-keys.ts";
 import { openStore } from "../store/open-store.ts";
 import type { Store } from "../store/store.ts";
 import type { Actor } from "./people.ts";
 import { createPeople, type PeopleService } from "./people-service.ts";
 import { createSetup, type Setup } from "./setup.ts";
+
+const signingKeys = createSigningKeys("a-secret-of-a-gateway-in-a-test-32-bytes");
 
 const account = { username: "ada", password: "correct horse battery" };
 const visitor: Actor = { name: "setup", via: "setup_link", address: "192.0.2.1", requestId: "req-1" };
@@ -19,7 +22,7 @@ describe("createSetup()", () => {
   beforeEach(async () => {
     clock = createManualClock();
     store = await openStore({ kind: "sqlite", file: ":memory:" }, { mayMigrate: true });
-    people = await createPeople({ store, staticUsers: [], clock, onStoreFailure: assert.ifError });
+    people = await createPeople({ store, signingKeys, staticUsers: [], clock, onStoreFailure: assert.ifError });
     setup = createSetup(people, clock);
   });
   afterEach(async () => {

@@ -248,6 +248,7 @@ function toKeyCaller(key: KeyView, { caller }: User): Caller {
     models: key.models,
     scopes: [...caller.scopes, ...toScope("key", key.id, key.limits)],
     keepsContent: key.keepsContent,
+    cachesAnswers: key.cachesAnswers,
   };
 }
 

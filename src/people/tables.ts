@@ -84,13 +84,24 @@ export async function updateKey(db: Db, key: StoredKey): Promise<void> {
     class: trafficClass,
     limits,
     keeps_content,
+    caches_answers,
     expires_at,
     revoked_at,
     replaced_by,
   } = toKeyRow(key);
   await db
     .updateTable("api_keys")
-    .set({ name, models, class: trafficClass, limits, keeps_content, expires_at, revoked_at, replaced_by })
+    .set({
+      name,
+      models,
+      class: trafficClass,
+      limits,
+      keeps_content,
+      caches_answers,
+      expires_at,
+      revoked_at,
+      replaced_by,
+    })
     .where("id", "=", key.view.id)
     .execute();
 }

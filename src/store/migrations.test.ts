@@ -42,7 +42,7 @@ describe("migrations", () => {
     const store = await openStore({ kind: "sqlite", file: ":memory:" }, { mayMigrate: true });
     const tables = await store.db.introspection.getTables();
     await store.close();
-    assert.equal(tables.length, 9);
+    assert.equal(tables.length, 10);
     for (const { name, columns } of tables) {
       const [, section = ""] = text.split(`\n### ${name}\n`);
       const [own = ""] = section.split("\n### ");
@@ -62,7 +62,7 @@ describe("a SQLite file that is migrated", () => {
     const child = runWithStore(
       file,
       `const store = await connectStore(target);
-      await migrate(store, [...migrations, { name: "0002-stuck", async up(db) {
+      await migrate(store, [...migrations, { name: "9002-stuck", async up(db) {
         await db.schema.createTable("half").addColumn("x", "text").execute();
         for (let number = 0; number < 2000; number++) {
           await db.insertInto("half").values({ x: "x".repeat(1000) }).execute();
@@ -74,8 +74,8 @@ describe("a SQLite file that is migrated", () => {
     await child.said("in the middle");
     await child.kill();
     assert.ok(!(await tablesOf(file)).includes("half"));
-    const known = [...migrations, addTable("0002-b")];
-    assert.deepEqual(await withStore(file, (store) => migrate(store, known)), ["0002-b"]);
+    const known = [...migrations, addTable("9002-b")];
+    assert.deepEqual(await withStore(file, (store) => migrate(store, known)), ["9002-b"]);
   });
 
   it("is copied before, unless there is nothing in it; the last three copies are kept", async () => {
@@ -84,7 +84,7 @@ describe("a SQLite file that is migrated", () => {
     const known: NamedMigration[] = [...migrations];
     await withStore(file, (store) => migrate(store, known));
     assert.deepEqual(listCopies(folder), []);
-    for (const name of ["0002-b", "0003-c", "0004-d", "0005-e"]) {
+    for (const name of ["9002-b", "9003-c", "9004-d", "9005-e"]) {
       known.push(addTable(name));
       await withStore(file, async (store) => {
         await migrate(store, known);
@@ -93,25 +93,25 @@ describe("a SQLite file that is migrated", () => {
     }
     const copies = listCopies(folder);
     assert.deepEqual(copies.sort(), [
-      "data.sqlite.before-0003-c",
-      "data.sqlite.before-0004-d",
-      "data.sqlite.before-0005-e",
+      "data.sqlite.before-9003-c",
+      "data.sqlite.before-9004-d",
+      "data.sqlite.before-9005-e",
     ]);
-    const copy = `${folder}/data.sqlite.before-0004-d`;
+    const copy = `${folder}/data.sqlite.before-9004-d`;
     assert.equal(statSync(copy).mode & 0o777, 0o600);
     const tables = await tablesOf(copy);
-    assert.ok(tables.includes("of 0003-c") && !tables.includes("of 0004-d"));
+    assert.ok(tables.includes("of 9003-c") && !tables.includes("of 9004-d"));
     const names = await withStore(copy, (store) => store.db.selectFrom("meta").select("name").execute());
     assert.deepEqual(
       names.map(({ name }) => name),
-      ["0002-b", "0003-c"],
+      ["9002-b", "9003-c"],
     );
   });
 
   it("is copied anew when it was changed since an attempt that failed", async () => {
     const folder = workspace.path("again");
     const file = `${folder}/data.sqlite`;
-    const failing: NamedMigration = { name: "0002-b", up: () => Promise.reject(new Error("not now")) };
+    const failing: NamedMigration = { name: "9002-b", up: () => Promise.reject(new Error("not now")) };
     await withStore(file, (store) => migrate(store));
     for (const name of ["first", "second"]) {
       await withStore(file, async (store) => {
@@ -119,7 +119,7 @@ describe("a SQLite file that is migrated", () => {
         await assert.rejects(migrate(store, [...migrations, failing]), /not now/);
       });
     }
-    const names = await withStore(`${file}.before-0002-b`, (store) =>
+    const names = await withStore(`${file}.before-9002-b`, (store) =>
       store.db.selectFrom("meta").select("name").execute(),
     );
     assert.equal(names.length, 2);

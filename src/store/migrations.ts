@@ -10,7 +10,10 @@ export interface NamedMigration {
   up(db: Kysely<unknown>, kind: Store["kind"]): Promise<void>;
 }
 
-export const migrations: readonly NamedMigration[] = [{ name: "0001-people-and-ledger", up: createPeopleAndLedger }];
+export const migrations: readonly NamedMigration[] = [
+  { name: "0001-people-and-ledger", up: createPeopleAndLedger },
+  { name: "0002-signing-keys-and-objects", up: addSigningKeysAndObjects },
+];
 
 async function createPeopleAndLedger(db: Kysely<unknown>, kind: Store["kind"]): Promise<void> {
   const { schema } = db;
@@ -163,4 +166,29 @@ async function createCalls({ schema }: Kysely<unknown>, kind: Store["kind"]): Pr
 /** Names and ids sort by their bytes, in both databases. */
 function nameType(kind: Store["kind"]): "text" | RawBuilder<unknown> {
   return kind === "postgres" ? sql`text collate "C"` : "text";
+}
+
+async function addSigningKeysAndObjects(db: Kysely<unknown>, kind: Store["kind"]): Promise<void> {
+  const name = nameType(kind);
+  await db.schema
+    .alterTable("api_keys")
+    .addColumn("caches_answers", "integer", (column) =>
+      column.notNull().defaultTo(0).check(sql`caches_answers in (0, 1)`),
+    )
+    .execute();
+  // One column each: SQLite adds no more at once.
+  await db.schema
+    .alterTable("api_keys")
+    .addColumn("signs_tokens", "integer", (column) => column.notNull().defaultTo(0).check(sql`signs_tokens in (0, 1)`))
+    .execute();
+  await db.schema
+    .createTable("upstream_objects")
+    .addColumn("id", name, (column) => column.primaryKey().notNull())
+    .addColumn("kind", "text", (column) => column.notNull())
+    .addColumn("upstream_key", name, (column) => column.notNull())
+    .addColumn("owner", name, (column) => column.notNull())
+    .addColumn("key_id", name)
+    .addColumn("created_at", "bigint", (column) => column.notNull())
+    .execute();
+  await db.schema.createIndex("upstream_objects_by_age").on("upstream_objects").column("created_at").execute();
 }

@@ -187,7 +187,7 @@ describe("a store on PostgreSQL", { skip: skipsPostgres }, () => {
     const known: NamedMigration[] = [
       ...migrations,
       {
-        name: "0002-half",
+        name: "9002-half",
         async up(db) {
           await db.schema.createTable("half").addColumn("x", "text").execute();
           await endOthers(operator);
@@ -199,10 +199,10 @@ describe("a store on PostgreSQL", { skip: skipsPostgres }, () => {
     const tables = await operator.db.introspection.getTables();
     assert.ok(!tables.some(({ name }) => name === "half"));
     const again = {
-      name: "0002-half",
+      name: "9002-half",
       up: (db: Parameters<NamedMigration["up"]>[0]) => db.schema.createTable("half").execute(),
     };
-    assert.deepEqual(await migrate(store, [...migrations, again]), ["0002-half"]);
+    assert.deepEqual(await migrate(store, [...migrations, again]), ["9002-half"]);
   });
 
   it("is not backed up here", async () => {

@@ -12,6 +12,7 @@ export interface Tables {
   calls: CallTable;
   call_contents: CallContentTable;
   usage_days: UsageDayTable;
+  upstream_objects: UpstreamObjectTable;
   audit: AuditTable;
   meta: MetaTable;
 }
@@ -66,12 +67,29 @@ export interface ApiKeyTable {
   class: string | null;
   limits: string;
   keeps_content: number;
+  caches_answers: number;
+  /** It is `id.secret`, its secret derived from the id: nothing of it is kept. */
+  signs_tokens: Fixed<number>;
   expires_at: number | null;
   revoked_at: number | null;
   /** The key that took its place by rotation. */
   replaced_by: string | null;
   created_at: Fixed<number>;
   last_used_at: number | null;
+}
+
+/** Files, tasks and the like that calls have made upstream: where they are, and whose. */
+export interface UpstreamObjectTable {
+  /** As the upstream names it. */
+  id: Fixed<string>;
+  /** Such as "file". */
+  kind: Fixed<string>;
+  /** Name of the upstream key that it was made with. */
+  upstream_key: Fixed<string>;
+  owner: Fixed<string>;
+  /** The API key that its owner used, or null for a session. */
+  key_id: Fixed<string | null>;
+  created_at: Fixed<number>;
 }
 
 /** Sessions that were logged out, until their tokens would have died by themselves. */

@@ -6,6 +6,7 @@ import type { Caller } from "../../src/base/principal.ts";
 import { Refusal, type RefusalReason } from "../../src/base/refusal.ts";
 import { parseApiKey } from "../../src/identity/api-keys.ts";
 import { createPasswordChecker } from "../../src/identity/passwords.ts";
+import { createSigningKeys } from "../../src/identity/signing-keys.ts";
 import type { PeopleBounds } from "../../src/people/bounds.ts";
 import type { Actor, AuditEntry, KeyDraft, UserDraft } from "../../src/people/people.ts";
 import { createPeople, type PeopleService } from "../../src/people/people-service.ts";
@@ -14,6 +15,8 @@ import { createManualClock, type ManualClock } from "../support/manual-clock.ts"
 import { createStoreValve, type StoreValve } from "../support/store-valve.ts";
 import type { FreshStore } from "../support/stores.ts";
 import { until } from "../support/until.ts";
+
+const signingKeys = createSigningKeys("a-secret-of-a-gateway-in-a-test-32-bytes");
 
 const root: Account = { username: "root", password: "secret of root", role: "admin", weight: 1, class: "interactive" };
 const actor: Actor = { name: "root", via: "session", address: "192.0.2.7", requestId: "req-1" };
@@ -42,7 +45,7 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
 
   async function start(staticUsers = [root], bounds: Partial<PeopleBounds> = {}): Promise<PeopleService> {
     const onStoreFailure = (error: unknown) => void failures.push(error);
-    const one = await createPeople({ store, staticUsers, clock, onStoreFailure, bounds });
+    const one = await createPeople({ store, signingKeys, staticUsers, clock, onStoreFailure, bounds });
     opened.push(one);
     return one;
   }
@@ -400,6 +403,8 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
         name: "laptop",
         prefix: secret.slice(5, 13),
         scope: "calls",
+        cachesAnswers: false,
+        signsTokens: false,
         revokedAt: null,
         replacedBy: null,
         createdAt: clock.wallNow(),
@@ -410,6 +415,21 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
       assert.deepEqual(callerOf(secret, restarted), callerOf(secret));
       const rows = JSON.stringify(await store.db.selectFrom("api_keys").selectAll().execute());
       assert.ok(!rows.includes(secret) && !rows.includes(secret.slice(13)));
+    });
+
+    it("may be of two parts, whose secret is kept nowhere and comes again from its id, after a restart too", async () => {
+      await addUser("ada");
+      const { key, secret } = await addKey("ada", { signsTokens: true });
+      assert.match(secret, /^glmp[0-9a-f]{32}\.[\w-]{43}$/);
+      assert.equal(signingKeys.make(key.id).secret, secret);
+      const restarted = await start();
+      assert.equal(restarted.findKey(key.id)?.signsTokens, true);
+      const caller = restarted.directory.findKeyCaller(signingKeys.make(key.id).hash);
+      assert.equal(caller?.keyId, key.id);
+      const rotated = await people.rotateKey(key.id, 0, actor);
+      assert.ok(rotated.key.signsTokens && rotated.secret !== secret);
+      const rows = JSON.stringify(await store.db.selectFrom("api_keys").selectAll().execute());
+      assert.ok(!rows.includes(secret.split(".")[1] as string));
     });
 
     it("make calls as their owner, with what binds the owner and the key", async () => {
@@ -431,6 +451,7 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
           { kind: "key", id: key.id, limits: { concurrency: 1 } },
         ],
         keepsContent: false,
+        cachesAnswers: false,
       });
     });
 

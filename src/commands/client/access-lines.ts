@@ -2,13 +2,13 @@
 
 import { hostname } from "node:os";
 import type { AdminClient } from "./admin-client.ts";
-import { ask } from "./ask.ts";
+import { readBaseUrl } from "./base-url.ts";
 import type { KeyJson } from "./wire.ts";
 
 const modelWhenFree = "glm-4.5-flash";
 
 export async function describeAccess(client: AdminClient, secret: string, { models }: KeyJson): Promise<string[]> {
-  const { url, isOpen } = await findBaseUrl(client);
+  const { url, isOpen } = await readBaseUrl(client);
   const model = models?.find((pattern) => !pattern.includes("*")) ?? modelWhenFree;
   return [
     "OpenAI clients:",
@@ -18,6 +18,9 @@ export async function describeAccess(client: AdminClient, secret: string, { mode
     "curl:",
     `  curl ${url}/v1/chat/completions -H "authorization: Bearer ${secret}" -H 'content-type: application/json' \\`,
     `    -d '{"model":"${model}","messages":[{"role":"user","content":"你好"}]}'`,
+    "",
+    "Claude Code (and codex, opencode, cline, openwebui, python, node):",
+    `  glm-proxy connect claude${client.url === null ? "" : ` --url ${url}`}    # --write puts it into the tool's own settings`,
     ...(isOpen
       ? [
           "",
@@ -25,23 +28,4 @@ export async function describeAccess(client: AdminClient, secret: string, { mode
         ]
       : []),
   ];
-}
-
-/** As it can be told from here: the URL that was given, or what the configuration says to listen on. */
-async function findBaseUrl(client: AdminClient): Promise<{ url: string; isOpen: boolean }> {
-  if (client.url !== null) return { url: client.url.replace(/\/+$/, ""), isOpen: false };
-  const { data } = await ask<{ data: readonly { name: string; value: string }[] }>(
-    client,
-    "read the configuration",
-    "GET",
-    "/admin/config",
-  );
-  const find = (name: string) => data.find((row) => row.name === name)?.value.replaceAll('"', "");
-  const host = find("server.host") ?? "0.0.0.0";
-  const configured = find("server.port") ?? "8080";
-  // The system chose one, and told it in the log.
-  const port = configured === "0" ? "PORT" : configured;
-  const isOpen = host === "0.0.0.0" || host === "::";
-  const shown = isOpen ? "localhost" : host.includes(":") ? `[${host}]` : host;
-  return { url: `http://${shown}:${port}`, isOpen };
 }

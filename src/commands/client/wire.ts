@@ -52,6 +52,8 @@ export interface KeyJson {
   readonly class: TrafficClass | null;
   readonly limits: Limits;
   readonly keeps_content: boolean;
+  readonly caches_answers: boolean;
+  readonly signs_tokens: boolean;
   readonly expires_at: string | null;
   readonly revoked_at: string | null;
   readonly replaced_by: string | null;

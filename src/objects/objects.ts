@@ -1,0 +1,22 @@
+// The port to what is remembered of objects that live upstream: files, tasks, batches. Where each is, and whose.
+
+export interface UpstreamObjects {
+  /** In effect at once. An id that can't be one, or is known already, changes nothing. */
+  note(object: UpstreamObject): void;
+  /** Null: nothing is known of it. Rejects with `store_unavailable` when that can't be found out. */
+  find(id: string): Promise<UpstreamObject | null>;
+  forget(id: string): void;
+}
+
+export interface UpstreamObject {
+  /** As the upstream names it. */
+  readonly id: string;
+  /** Such as "file". */
+  readonly kind: string;
+  /** Name of the upstream key that it was made with. */
+  readonly upstreamKey: string;
+  /** Name of the user that made it. */
+  readonly owner: string;
+  /** The API key that its owner used, or null for a session. */
+  readonly keyId: string | null;
+}

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { createManualClock, type ManualClock, settle } from "../../test/support/manual-clock.ts";
+import { createStoreValve } from "../../test/support/store-valve.ts";
+import { until } from "../../test/support/until.ts";
+import { openStore } from "../store/open-store.ts";
+import type { Store } from "../store/store.ts";
+import { createStoredObjects, type StoredObjectsOptions } from "./stored-objects.ts";
+
+const file = (id: string, owner = "ada") => ({ id, kind: "file", upstreamKey: "first", owner, keyId: null });
+
+describe("createStoredObjects()", () => {
+  let store: Store;
+  let clock: ManualClock;
+
+  before(async () => {
+    store = await openStore({ kind: "sqlite", file: ":memory:" }, { mayMigrate: true });
+  });
+  after(() => store.close());
+
+  const open = (more: Partial<StoredObjectsOptions> = {}) => {
+    clock = createManualClock();
+    return createStoredObjects({ store, clock, onFailure: assert.ifError, ...more });
+  };
+  const count = async () => (await store.db.selectFrom("upstream_objects").select("id").execute()).length;
+
+  it("knows an object at once, and after a new start", async () => {
+    const first = open();
+    first.note(file("f-1"));
+    assert.deepEqual(await first.find("f-1"), file("f-1"));
+    assert.equal(await first.find("f-2"), null);
+    await first.close();
+    const second = open();
+    assert.deepEqual(await second.find("f-1"), file("f-1"));
+    await second.close();
+    assert.equal(clock.armedCount, 0);
+  });
+
+  it("keeps who was first: an id that is known changes nothing", async () => {
+    const objects = open();
+    objects.note(file("f-3"));
+    objects.note(file("f-3", "bob"));
+    assert.equal((await objects.find("f-3"))?.owner, "ada");
+    await objects.close();
+  });
+
+  it("forgets at once, and for good", async () => {
+    const objects = open();
+    objects.note(file("f-4"));
+    clock.advance(50);
+    await until("it is written", async () => (await count()) >= 1);
+    objects.forget("f-4");
+    assert.equal(await objects.find("f-4"), null);
+    await objects.close();
+    const again = open();
+    assert.equal(await again.find("f-4"), null);
+    await again.close();
+  });
+
+  it("takes no id that can't be one", async () => {
+    const objects = open();
+    for (const id of ["", "a b", "é", "x".repeat(201)]) {
+      objects.note(file(id));
+      assert.equal(await objects.find(id), null);
+    }
+    objects.note(file("x".repeat(200)));
+    assert.notEqual(await objects.find("x".repeat(200)), null);
+    await objects.close();
+  });
+
+  it("holds only so many in memory, and finds the others where they are kept", async () => {
+    const objects = open({ memoryMax: 2 });
+    for (const id of ["m-1", "m-2", "m-3"]) objects.note(file(id));
+    clock.advance(50);
+    await until("they are written", async () => {
+      return (await store.db.selectFrom("upstream_objects").where("id", "=", "m-3").select("id").execute()).length > 0;
+    });
+    assert.deepEqual(await objects.find("m-1"), file("m-1"));
+    await objects.close();
+  });
+
+  it("serves on from memory while the store is away, and writes when it is back", async () => {
+    const valve = createStoreValve(store);
+    const failures: unknown[] = [];
+    const objects = open({ store: valve, onFailure: (error) => void failures.push(error), backlogMax: 2 });
+    await settle();
+    valve.isAway = true;
+    for (const id of ["w-1", "w-2", "w-3"]) objects.note(file(id));
+    clock.advance(50);
+    await until("the failure is told", () => failures.length > 0);
+    assert.deepEqual(await objects.find("w-1"), file("w-1"));
+    await assert.rejects(objects.find("w-unknown"), { reason: "store_unavailable" });
+    valve.isAway = false;
+    clock.advance(5_000);
+    await objects.close();
+    const rows = await store.db.selectFrom("upstream_objects").select("id").where("id", "like", "w-%").execute();
+    assert.deepEqual(rows.map(({ id }) => id).sort(), ["w-2", "w-3"], "beyond the bound, the oldest is lost");
+  });
+});
