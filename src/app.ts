@@ -4,32 +4,39 @@ import { join } from "node:path";
 import type { ConfigRow } from "./admin/control-parts.ts";
 import { createControlPlane } from "./admin/control-plane.ts";
 import { createLiveFeed } from "./admin/live-feed.ts";
-import { createMemoryScheduler } from "./admission/memory-scheduler.ts";
-import type { AdmissionLimits, Decision, SchedulerSnapshot } from "./admission/scheduler.ts";
+import { createFamilyScheduler } from "./admission/family-scheduler.ts";
+import type { Decision, SchedulerSnapshot } from "./admission/scheduler.ts";
 import { createByteBudget } from "./base/byte-budget.ts";
 import type { Clock } from "./base/clock.ts";
 import { openBooks } from "./books.ts";
+import { createAnswerCache } from "./cache/answer-cache.ts";
 import { createCallRegistry } from "./call-registry.ts";
 import type { Settings } from "./config/settings.ts";
 import { serveCall } from "./gateway.ts";
 import { createAddressBook } from "./http/client-address.ts";
 import { createControlSocket } from "./http/control.ts";
+import { createCountTokensRoute } from "./http/count-tokens-route.ts";
 import { createLoginRoute, type LoginRecord } from "./http/login-route.ts";
-import { createMetricsRoute, createReadinessRoute, livenessRoute } from "./http/operations-routes.ts";
+import { createModelsRoute } from "./http/models-route.ts";
+import { createMetricsRoute, createReadinessRoute, frontDoorRoute, livenessRoute } from "./http/operations-routes.ts";
 import type { Route, RouteTable } from "./http/routes.ts";
 import { createHttpServer, type HttpSettings } from "./http/server.ts";
 import { createIdentity } from "./identity/identity.ts";
 import { createPasswordChecker } from "./identity/passwords.ts";
 import { createSessionTokens, type TokenLifetimes } from "./identity/session-tokens.ts";
 import type { CallRecord } from "./ledger/record.ts";
+import { type ListingKey, listModels } from "./model-list.ts";
+import { createObjectGuard } from "./object-guard.ts";
 import { describeCall, type Logger, logDecision } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { createSetup } from "./people/setup.ts";
 import { checkQuotasHourly, type QuotaCheck } from "./quota-check.ts";
 import { type CallRules, createCallRules } from "./rules.ts";
 import type { Stages } from "./stages.ts";
-import { chatCompletions } from "./surfaces/chat-completions.ts";
-import { createGlmUpstream } from "./upstream/glm-upstream.ts";
+import { anthropicSurface } from "./surfaces/anthropic-surface.ts";
+import { catalogue, countTokensPaths, findHint, modelsPaths } from "./surfaces/catalogue.ts";
+import { openAiSurface } from "./surfaces/openai-surface.ts";
+import { createUpstreamPool } from "./upstream/upstream-pool.ts";
 
 export interface App {
   readonly routes: RouteTable;
@@ -54,7 +61,6 @@ const unsentBytesMax = 64 * 1024 * 1024;
 const unsentBytesPerStreamMax = 1024 * 1024;
 /** Threads of Node's pool for password hashes: half of its four, so that name resolution has room. */
 const hashingLimits = { runningMax: 2, waitingMax: 32 };
-const callPaths = ["/chat/completions", "/v1/chat/completions", "/api/paas/v4/chat/completions"];
 
 /** Rejects with StoreError when its database can't be used. */
 export async function createApp(
@@ -71,13 +77,20 @@ export async function createApp(
   const { people, quotas, ledger } = books;
   const sessionTokens = createSessionTokens(settings.auth.jwtSecret, toLifetimes(settings), clock);
   const passwords = createPasswordChecker(hashingLimits);
-  const identity = createIdentity({ directory: people.directory, sessionTokens, passwords, clock });
-  const scheduler = createMemoryScheduler(settings.rateLimit, clock, { observer: noteDecision, tracer });
-  const { baseUrl, apiKey } = settings.glm;
+  const identity = createIdentity({
+    directory: people.directory,
+    sessionTokens,
+    passwords,
+    signingKeys: books.signingKeys,
+    clock,
+  });
+  const scheduler = createFamilyScheduler(settings.rateLimit, clock, { observer: noteDecision, tracer });
   const product = `glm-proxy/${version}`;
   const collectBudget = createByteBudget(collectedBytesMax);
-  const upstream = createGlmUpstream({ baseUrl, apiKey, product, clock, collectBudget });
+  const { upstreams: targets } = settings.glm;
+  const upstream = createUpstreamPool({ targets, product, proxy: settings.proxy, clock, collectBudget });
   const unsentBudget = createByteBudget(unsentBytesMax);
+  const cache = createAnswerCache({ settings: settings.cache, clock, unsentBudget });
   const calls = createCallRegistry(clock);
   const metrics = createMetrics({
     version,
@@ -89,9 +102,11 @@ export async function createApp(
   const stages: Stages = {
     calls,
     identity,
+    objects: createObjectGuard(books.objects),
     quotas,
     ledger,
     capture: books.capture,
+    cache,
     scheduler,
     upstream,
     relayBounds: { unsentBytesMax: unsentBytesPerStreamMax, unsentBudget },
@@ -99,7 +114,7 @@ export async function createApp(
     clock,
     rules: () => live.rules,
   };
-  const feed = createLiveFeed({ clock, queue: () => scheduler.snapshot(), currency: () => books.prices().currency });
+  const feed = createLiveFeed({ clock, queue: () => scheduler.snapshot(), currency: books.currency });
   const setup = createSetup(people, clock);
   const control = createControlPlane({
     ...books,
@@ -133,7 +148,9 @@ export async function createApp(
     isDraining: () => calls.isDraining,
     control,
     serveCall: (call) => serveCall(call, stages),
-    formatRefusal: chatCompletions.formatRefusal,
+    identify: identity.identify,
+    formatFor: (path) => (/\/messages(?:[/?]|$)/.test(path) ? anthropicSurface : openAiSurface).formatRefusal,
+    findHint,
     onFailure,
   });
 
@@ -143,11 +160,25 @@ export async function createApp(
 
   function createRoutes(): RouteTable {
     const login = createLoginRoute(identity, noteLogin);
-    const chat: Route = { access: "call", surface: chatCompletions };
+    const models = createModelsRoute({ list: (caller) => listModels(live.listing, live.rules, caller) });
+    const countTokens = createCountTokensRoute(
+      (_model, bytes) => Math.max(1, Math.ceil(bytes / inputBytesPerToken)),
+      () => live.http.bodyBytesMax,
+    );
     const readiness = createReadinessRoute(() => calls.isDraining);
+    const served = new Map<string, Record<string, Route>>();
+    for (const { method, path, endpoint } of catalogue) {
+      served.set(path, { ...served.get(path), [method]: { access: "call", endpoint } });
+    }
     return new Map<string, Record<string, Route>>([
+      ...served,
+      ...modelsPaths.flatMap((path): [string, Record<string, Route>][] => [
+        [path, { GET: models }],
+        [`${path}/*`, { GET: models }],
+      ]),
+      ...countTokensPaths.map((path): [string, Record<string, Route>] => [path, { POST: countTokens }]),
+      ["/", { GET: frontDoorRoute }],
       ["/auth/login", { POST: login }],
-      ...callPaths.map((path): [string, Record<string, Route>] => [path, { POST: chat }]),
       ["/livez", { GET: livenessRoute }],
       ["/healthz", { GET: livenessRoute }],
       ["/readyz", { GET: readiness }],
@@ -196,8 +227,10 @@ export async function createApp(
     settings = changed;
     live = toLive(changed);
     books.apply(changed);
+    cache.configure(changed.cache);
     sessionTokens.setLifetimes(toLifetimes(changed));
-    scheduler.configure(keepKeyNames(initial.rateLimit, changed.rateLimit));
+    upstream.configure(changed.glm.upstreams);
+    scheduler.configure(changed.rateLimit);
     log.level = changed.log.level;
   }
 
@@ -234,24 +267,29 @@ export async function createApp(
 }
 
 const closeMsMax = 1_000;
+/** As admission guesses: JSON with English or Chinese text. */
+const inputBytesPerToken = 3.5;
 
 function toLifetimes({ auth }: Settings): TokenLifetimes {
   return { tokenSeconds: auth.tokenTtlSeconds, sessionSeconds: auth.sessionTtlSeconds };
 }
 
-/** A key stays the same until the next start, whatever it is called now: what is known of it goes by its name. */
-function keepKeyNames(initial: AdmissionLimits, changed: AdmissionLimits): AdmissionLimits {
-  const keys = changed.keys.map((key, index) => ({ ...key, name: initial.keys[index]?.name ?? key.name }));
-  return { ...changed, keys };
-}
-
 /** What is derived from the settings and replaced as a whole when they change. */
-function toLive({ server, glm }: Settings): { rules: CallRules; http: HttpSettings } {
+function toLive({ server, glm, rateLimit, cache }: Settings): {
+  rules: CallRules;
+  http: HttpSettings;
+  listing: readonly ListingKey[];
+} {
   const { heartbeatGraceMs: graceMs, heartbeatStyle: style } = server;
   return {
-    rules: createCallRules(glm.timeouts, glm.models, glm.aliases),
+    rules: createCallRules(glm.timeouts, glm.models, glm.aliases, glm.fallbacks, cache.models),
+    listing: glm.upstreams.map(({ name, kind }) => ({
+      kind,
+      models: rateLimit.keys.find((key) => key.name === name)?.models ?? null,
+    })),
     http: {
       bodyBytesMax: server.bodyBytesMax,
+      uploadBytesMax: server.uploadBytesMax,
       writeStallMs: server.writeStallMs,
       addresses: createAddressBook(server.trustedProxies),
       heartbeats: server.heartbeatMs === null ? null : { intervalMs: server.heartbeatMs, graceMs, style },

@@ -3,6 +3,7 @@
 
 import type { Clock } from "./base/clock.ts";
 import type { Settings } from "./config/settings.ts";
+import { createSigningKeys, type SigningKeys } from "./identity/signing-keys.ts";
 import { createCalendar } from "./ledger/calendar-day.ts";
 import type { CallLog } from "./ledger/call-log.ts";
 import { createToCharge } from "./ledger/charge-call.ts";
@@ -14,12 +15,14 @@ import type { Pruned } from "./ledger/prune.ts";
 import type { CallRecord } from "./ledger/record.ts";
 import { createRetention } from "./ledger/retention.ts";
 import { createCallLog } from "./ledger/stored-call-log.ts";
+import type { UpstreamObjects } from "./objects/objects.ts";
+import { createStoredObjects } from "./objects/stored-objects.ts";
 import type { Logger } from "./observe/log.ts";
 import type { AuditNote } from "./people/audit-notes.ts";
 import type { Actor } from "./people/people.ts";
 import { createPeople, type PeopleService } from "./people/people-service.ts";
 import { toAuditRow } from "./people/rows.ts";
-import { createPrices, type Prices } from "./quota/prices.ts";
+import { createPrices } from "./quota/prices.ts";
 import { createQuotas } from "./quota/quota-book.ts";
 import type { Quotas } from "./quota/quotas.ts";
 import { openStore } from "./store/open-store.ts";
@@ -32,7 +35,8 @@ export interface Books {
   readonly ledger: Ledger;
   readonly callLog: CallLog;
   readonly capture: ContentCapture;
-  prices(): Prices;
+  readonly objects: UpstreamObjects;
+  readonly signingKeys: SigningKeys;
   currency(): string;
   /** How far the quotas' counters are from the records; null while something is on its way. Rejects with StoreError. */
   findQuotaDrift(): Promise<number | null>;
@@ -70,6 +74,7 @@ export async function openBooks(initial: Settings, clock: Clock, log: BooksLog):
 
 async function fillBooks(store: Store, initial: Settings, clock: Clock, log: BooksLog): Promise<Books> {
   let settings = initial;
+  const signingKeys = createSigningKeys(settings.auth.jwtSecret);
   let prices = createPrices(settings.prices);
   const toCharge = createToCharge((model, tokens) => prices.costMicros(model, tokens));
   const capture = createContentCapture(() => settings.ledger.storesContent, clock);
@@ -89,8 +94,14 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
   const people = await createPeople({
     store,
     staticUsers: settings.auth.users,
+    signingKeys,
     clock,
     onStoreFailure: (error) => log.error({ err: error }, "the database can't be used: people stay as they are known"),
+  });
+  const objects = createStoredObjects({
+    store,
+    clock,
+    onFailure: (error) => log.warn({ err: error }, "files and tasks that calls make can't be written down for now"),
   });
   const { timeZone } = settings.quotas;
   const calendar = createCalendar(timeZone);
@@ -134,7 +145,8 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     ledger,
     callLog: createCallLog(store, timeZone),
     capture,
-    prices: () => prices,
+    objects,
+    signingKeys,
     currency: () => prices.currency,
     async findQuotaDrift() {
       const isIdle = () => quotas.pendingCount === 0 && ledger.gauges().waiting === 0 && ledger.gauges().spooled === 0;
@@ -174,6 +186,7 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     async close() {
       await retention.stop();
       await people.close();
+      await objects.close();
       await ledger.close(closeMsMax);
       await store.close();
     },

@@ -1,7 +1,7 @@
 // The seam between the relay and what is kept of answers: a client whose bytes somebody else hears too.
 
+import type { Client } from "./base/client.ts";
 import type { NoteAnswer } from "./ledger/content-capture.ts";
-import type { Client } from "./relay/client.ts";
 
 /** `note` null, as it nearly always is: the client itself. */
 export function captureAnswer(client: Client, note: NoteAnswer | null): Client {

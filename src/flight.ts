@@ -5,6 +5,7 @@ import type { Ticket } from "./admission/scheduler.ts";
 import type { Clock } from "./base/clock.ts";
 import type { Deadline } from "./deadline.ts";
 import type { CallRecord } from "./ledger/record.ts";
+import type { CallRequest } from "./surfaces/endpoint.ts";
 import type { Flight } from "./upstream/upstream.ts";
 
 export interface TrackedFlight extends Flight, Disposable {
@@ -18,6 +19,7 @@ export interface TrackedFlight extends Flight, Disposable {
 /** Disposing says that nothing of the answer is awaited any more: the ticket is settled with what was used. */
 export function trackFlight(
   signal: AbortSignal,
+  { upload }: Pick<CallRequest, "upload">,
   ticket: Ticket,
   deadline: Deadline,
   record: CallRecord,
@@ -26,12 +28,14 @@ export function trackFlight(
   let isWorthAnotherTry = false;
   return {
     signal,
+    upstreamKey: ticket.upstreamKey,
     onSent() {
       ticket.markSent();
       record.sentAt = clock.now();
     },
-    onHead(status) {
+    onHead(status, upstreamRequestId) {
       record.upstreamStatus = status;
+      record.upstreamRequestId = upstreamRequestId;
     },
     onBytes(count) {
       record.firstByteAt ??= clock.now();
@@ -49,7 +53,8 @@ export function trackFlight(
       ticket.release(how);
     },
     tryAgainOrThrow(error) {
-      if (!isWorthAnotherTry || signal.aborted) throw error;
+      // What went up as it came can't come again.
+      if (!isWorthAnotherTry || signal.aborted || isSpent(upload)) throw error;
       record.tryCount++;
       // Not sent as yet: should it time out in the queue now, it has taken nothing.
       record.sentAt = null;
@@ -60,4 +65,8 @@ export function trackFlight(
     },
     [Symbol.dispose]: () => ticket.settle(record.usage),
   };
+}
+
+function isSpent(upload: CallRequest["upload"]): boolean {
+  return upload !== null && (upload.stream.readableDidRead || upload.stream.destroyed);
 }

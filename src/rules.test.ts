@@ -15,18 +15,18 @@ describe("createCallRules()", () => {
       ],
       new Map(),
     );
-    assert.deepEqual(rules.timeoutsFor("glm-5.3-flash"), { ...defaults, totalMs: 600_000 });
-    assert.deepEqual(rules.timeoutsFor("glm-4.5-flash"), { ...defaults, idleMs: 5_000 });
-    assert.deepEqual(rules.timeoutsFor("glm--flas"), { ...defaults, firstByteMs: 1_000 });
-    assert.deepEqual(rules.timeoutsFor("other"), { ...defaults, firstByteMs: 1_000 });
+    assert.deepEqual(rules.timeoutsFor({ model: "glm-5.3-flash", upload: null }), { ...defaults, totalMs: 600_000 });
+    assert.deepEqual(rules.timeoutsFor({ model: "glm-4.5-flash", upload: null }), { ...defaults, idleMs: 5_000 });
+    assert.deepEqual(rules.timeoutsFor({ model: "glm--flas", upload: null }), { ...defaults, firstByteMs: 1_000 });
+    assert.deepEqual(rules.timeoutsFor({ model: "other", upload: null }), { ...defaults, firstByteMs: 1_000 });
   });
 
   it("takes a pattern for text, not for a regular expression", () => {
     const rules = createCallRules(defaults, [{ pattern: "glm-4.5*a*b", timeouts: { totalMs: 1 } }], new Map());
-    assert.equal(rules.timeoutsFor("glm-4.5-xaxb").totalMs, 1);
-    assert.equal(rules.timeoutsFor("glm-4.5ab").totalMs, 1);
-    assert.equal(rules.timeoutsFor("glm-4x5ab").totalMs, 20_000);
-    assert.equal(rules.timeoutsFor("glm-4.5b").totalMs, 20_000);
+    assert.equal(rules.timeoutsFor({ model: "glm-4.5-xaxb", upload: null }).totalMs, 1);
+    assert.equal(rules.timeoutsFor({ model: "glm-4.5ab", upload: null }).totalMs, 1);
+    assert.equal(rules.timeoutsFor({ model: "glm-4x5ab", upload: null }).totalMs, 20_000);
+    assert.equal(rules.timeoutsFor({ model: "glm-4.5b", upload: null }).totalMs, 20_000);
   });
 
   it("lets an API key ask those models alone that it is for", () => {

@@ -2,11 +2,13 @@
 
 import type { Scheduler } from "./admission/scheduler.ts";
 import type { Clock } from "./base/clock.ts";
+import type { AnswerCache } from "./cache/answer-cache.ts";
 import type { CallRegistry } from "./call-registry.ts";
 import type { Identity } from "./identity/identity.ts";
 import type { ContentCapture } from "./ledger/content-capture.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import type { Settle } from "./ledger/record.ts";
+import type { ObjectGuard } from "./object-guard.ts";
 import type { Quotas } from "./quota/quotas.ts";
 import type { RelayBounds } from "./relay/relay.ts";
 import type { CallRules } from "./rules.ts";
@@ -15,9 +17,11 @@ import type { Upstream } from "./upstream/upstream.ts";
 export interface Stages {
   readonly calls: CallRegistry;
   readonly identity: Identity;
+  readonly objects: ObjectGuard;
   readonly quotas: Quotas;
   readonly ledger: Ledger;
   readonly capture: ContentCapture;
+  readonly cache: AnswerCache;
   readonly scheduler: Scheduler;
   readonly upstream: Upstream;
   readonly relayBounds: RelayBounds;

@@ -1,16 +1,25 @@
 // What a call asks of admission and of its caller's quotas, from what its client said.
 
 import type { AdmissionWish } from "./admission/scheduler.ts";
+import type { Caller } from "./base/principal.ts";
+import type { CacheWish } from "./cache/answer-cache.ts";
 import type { Call } from "./call.ts";
 import type { QuotaWish } from "./quota/quotas.ts";
-import type { CallRequest } from "./surfaces/surface.ts";
+import type { CallRules } from "./rules.ts";
+import type { CallRequest } from "./surfaces/endpoint.ts";
 
-export function toWish(call: Call, { model, body, outputTokensMax, isStream }: CallRequest): AdmissionWish {
+/** `home`: the upstream key that the call is bound to, or null. */
+export function toWish(call: Call, caller: Caller, request: CallRequest, home: string | null): AdmissionWish {
+  const { model, family, body, upload, outputTokensMax, isStream } = request;
   return {
     callId: call.id,
     model,
     patienceMs: call.patienceMs,
-    inputBytes: body.length,
+    family,
+    upstreamKey: home,
+    // What one of a user's tools asks again and again is cached where it was asked before.
+    affinity: `${caller.userId} ${caller.flowId}`,
+    inputBytes: upload?.byteCount ?? body.length,
     outputTokensMax,
     class: call.trafficClass,
     retryCount: call.retryCount,
@@ -19,6 +28,19 @@ export function toWish(call: Call, { model, body, outputTokensMax, isStream }: C
   };
 }
 
-export function toQuotaWish({ model, body, outputTokensMax }: CallRequest): QuotaWish {
-  return { model, inputBytes: body.length, outputTokensMax };
+export function toQuotaWish(request: CallRequest, arrivedAt: number): QuotaWish {
+  const { model, family, upload, body, outputTokensMax } = request;
+  // A form's bytes are sound or pictures, no text.
+  return { model, inputBytes: upload ? 0 : body.length, outputTokensMax, arrivedAt, isFree: family === "poll" };
+}
+
+/** Null: the call has nothing to do with the cache. By `x-cache` a client asks for it, or against it. */
+export function toCacheWish(call: Call, caller: Caller, request: CallRequest, rules: CallRules): CacheWish | null {
+  const { model, body, answers, upload, isDeterministic } = request;
+  if (answers !== "json" || upload !== null || call.cacheControl === "off") return null;
+  const isAsked = call.cacheControl === "on" || call.cacheControl === "refresh";
+  const isMeant = isDeterministic && (caller.cachesAnswers || rules.cachesModel(model));
+  if (!isAsked && !isMeant) return null;
+  const refreshes = call.cacheControl === "refresh";
+  return { scope: caller.userId, endpoint: call.endpoint.name, model, body, refreshes };
 }

@@ -21,9 +21,9 @@ const imports = new Map(
   ]),
 );
 
-const stages = ["identity", "quota", "admission", "upstream", "relay", "surfaces", "ledger"];
-/** The ledger keeps its records in the store; the other stages keep nothing. */
-const beyond: Readonly<Record<string, string>> = { ledger: "src/store/" };
+const stages = ["identity", "quota", "admission", "cache", "upstream", "relay", "surfaces", "ledger"];
+/** The ledger keeps its records in the store, surfaces have what they can't say otherwise translated; others need nothing. */
+const beyond: Readonly<Record<string, string>> = { ledger: "src/store/", surfaces: "src/translation/" };
 
 describe("the house", () => {
   it("has its stages import nothing of each other and nothing of what puts them together", () => {
@@ -83,8 +83,9 @@ describe("the house", () => {
 
   it("builds implementations in app.ts alone, in books.ts, and in what does without a server", () => {
     const constructors = [
-      "createMemoryScheduler",
-      "createGlmUpstream",
+      "createFamilyScheduler",
+      "createUpstreamPool",
+      "createAnswerCache",
       "createIdentity",
       "createHttpServer",
       "createMetrics",

@@ -5,6 +5,7 @@ import { createMemoryScheduler } from "../../src/admission/memory-scheduler.ts";
 import { createByteBudget } from "../../src/base/byte-budget.ts";
 import { systemClock as clock } from "../../src/base/clock.ts";
 import { openBooks } from "../../src/books.ts";
+import { createAnswerCache } from "../../src/cache/answer-cache.ts";
 import { createCallRegistry } from "../../src/call-registry.ts";
 import { serveCall } from "../../src/gateway.ts";
 import { createAddressBook } from "../../src/http/client-address.ts";
@@ -14,12 +15,14 @@ import { createPasswordChecker } from "../../src/identity/passwords.ts";
 import { createSessionTokens } from "../../src/identity/session-tokens.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import type { CallRecord } from "../../src/ledger/record.ts";
+import { createObjectGuard } from "../../src/object-guard.ts";
 import { describeCall } from "../../src/observe/log.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
 import { createCallRules } from "../../src/rules.ts";
 import type { Stages } from "../../src/stages.ts";
-import { chatCompletions } from "../../src/surfaces/chat-completions.ts";
-import { createGlmUpstream } from "../../src/upstream/glm-upstream.ts";
+import { chatEndpoint } from "../../src/surfaces/chat-endpoint.ts";
+import { openAiSurface } from "../../src/surfaces/openai-surface.ts";
+import { createUpstreamPool } from "../../src/upstream/upstream-pool.ts";
 import { testSettings, withLimits } from "../../test/support/gateway.ts";
 import { until } from "../../test/support/until.ts";
 import { upstreamKey } from "./child.ts";
@@ -48,12 +51,18 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
   const lifetimes = { tokenSeconds: 86_400, sessionSeconds: 86_400 };
   const sessionTokens = createSessionTokens(settings.auth.jwtSecret, lifetimes, clock);
   const passwords = createPasswordChecker({ runningMax: 2, waitingMax: 32 });
-  const identity = createIdentity({ directory: books.people.directory, sessionTokens, passwords, clock });
+  const identity = createIdentity({
+    directory: books.people.directory,
+    sessionTokens,
+    passwords,
+    signingKeys: books.signingKeys,
+    clock,
+  });
   const scheduler = createMemoryScheduler(settings.rateLimit, clock);
-  const upstream = createGlmUpstream({
-    baseUrl,
-    apiKey: upstreamKey,
+  const upstream = createUpstreamPool({
+    targets: [{ name: "default", kind: "glm", apiKey: upstreamKey, baseUrl, anthropicBaseUrl: null }],
     product: "bench",
+    proxy: null,
     clock,
     collectBudget: budget(),
   });
@@ -80,11 +89,13 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
   const stages: Stages = {
     calls,
     identity,
+    objects: createObjectGuard({ note() {}, find: () => Promise.resolve(null), forget() {} }),
     quotas: books.quotas,
     get ledger() {
       return hasLedger ? books.ledger : silent;
     },
     capture: books.capture,
+    cache: createAnswerCache({ settings: settings.cache, clock, unsentBudget: budget() }),
     scheduler,
     upstream,
     relayBounds: { unsentBytesMax: 1024 * 1024, unsentBudget: budget() },
@@ -93,11 +104,12 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
     rules: () => rules,
   };
   const server = createHttpServer({
-    routes: new Map([["/chat/completions", { POST: { access: "call", surface: chatCompletions } }]]),
+    routes: new Map([["/chat/completions", { POST: { access: "call", endpoint: chatEndpoint } }]]),
     clock,
     bodyBudget: budget(),
     settings: () => ({
       bodyBytesMax: 1024 * 1024,
+      uploadBytesMax: 1024 * 1024,
       writeStallMs: 30_000,
       addresses: createAddressBook([]),
       heartbeats: null,
@@ -106,7 +118,9 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
     isDraining: () => false,
     control: null,
     serveCall: (call) => serveCall(call, stages),
-    formatRefusal: chatCompletions.formatRefusal,
+    identify: identity.identify,
+    formatFor: () => openAiSurface.formatRefusal,
+    findHint: () => undefined,
     onFailure: (error) => console.error(error),
   });
   const port = await server.listen("127.0.0.1", 0);

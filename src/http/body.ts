@@ -1,30 +1,49 @@
-// Reads a JSON request body within bounds. What is not read here is never in memory.
+// Reads request bodies within bounds. What is not read here is never in memory.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ByteBudget } from "../base/byte-budget.ts";
+import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 
 export interface BodyBounds {
   readonly bytesMax: number;
   /** Shared by all requests; what is taken from it is given back when the response has closed. */
   readonly budget: ByteBudget;
+  readonly clock: Clock;
 }
+
+/** All of a body that is kept must be there in this time. */
+export const bodyMsMax = 30_000;
 
 const jsonType = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
 
+/** Throws `unsupported_media_type` unless the headers say that the body is plain JSON. */
+function requireJson({ headers }: IncomingMessage): void {
+  if (!jsonType.test(headers["content-type"] ?? "")) throw new Refusal("unsupported_media_type");
+  requireIdentity(headers["content-encoding"]);
+}
+
+export function requireIdentity(contentEncoding: string | undefined): void {
+  if ((contentEncoding ?? "identity") !== "identity") throw new Refusal("unsupported_media_type");
+}
+
+/** `readBody` of what must be JSON. */
+export async function readJsonBody(...args: Parameters<typeof readBody>): Promise<Buffer> {
+  requireJson(args[0]);
+  return readBody(...args);
+}
+
 /**
- * Resolves with the whole body. Rejects with `unsupported_media_type`, `body_too_large`, `memory_full`, or what the
- * signal was aborted with. Answers "expect: 100-continue" just before it reads.
+ * Resolves with the whole body. Rejects with `body_too_large`, `memory_full`, `request_timeout`, or what the signal was
+ * aborted with. Answers "expect: 100-continue" just before it reads.
  */
-export async function readJsonBody(
+export async function readBody(
   request: IncomingMessage,
   response: ServerResponse,
   bounds: BodyBounds,
   signal: AbortSignal,
 ): Promise<Buffer> {
   const { headers } = request;
-  if (!jsonType.test(headers["content-type"] ?? "")) throw new Refusal("unsupported_media_type");
-  if ((headers["content-encoding"] ?? "identity") !== "identity") throw new Refusal("unsupported_media_type");
   if (Number(headers["content-length"] ?? 0) > bounds.bytesMax) throw tooLarge(bounds);
   if (signal.aborted) throw refusalOf(signal);
   if (headers.expect !== undefined) response.writeContinue();
@@ -45,9 +64,11 @@ export async function readJsonBody(
   const onAbort = () => reject(refusalOf(signal));
   request.on("data", onData).once("end", onEnd).once("error", onAbort);
   signal.addEventListener("abort", onAbort, { once: true });
+  const cancel = bounds.clock.after(bodyMsMax, () => reject(new Refusal("request_timeout")));
   try {
     return await promise;
   } finally {
+    cancel();
     request.off("data", onData).off("end", onEnd).pause();
     signal.removeEventListener("abort", onAbort);
   }

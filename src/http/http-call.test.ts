@@ -7,7 +7,8 @@ import type { StreamedAnswer, WholeAnswer } from "../base/answer.ts";
 import { createByteBudget } from "../base/byte-budget.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { Call } from "../call.ts";
-import { chatCompletions } from "../surfaces/chat-completions.ts";
+import { chatEndpoint } from "../surfaces/chat-endpoint.ts";
+import { openAiSurface } from "../surfaces/openai-surface.ts";
 import { createAddressBook } from "./client-address.ts";
 import { createHttpServer, type HttpServer } from "./server.ts";
 
@@ -19,6 +20,8 @@ const whole: WholeAnswer = {
   contentType: "application/json",
   upstreamRequestId: null,
   parsed: {},
+  format: "chat",
+  translation: null,
   body: Buffer.from("{}"),
 };
 
@@ -30,12 +33,13 @@ let serveCall: (call: Call) => Promise<void>;
 before(async () => {
   clock = createManualClock();
   server = createHttpServer({
-    routes: new Map([["/call", { POST: { access: "call", surface: chatCompletions } }]]),
+    routes: new Map([["/call", { POST: { access: "call", endpoint: chatEndpoint } }]]),
     control: null,
     clock,
     bodyBudget: createByteBudget(1_000),
     settings: () => ({
       bodyBytesMax: 5_000,
+      uploadBytesMax: 5_000,
       writeStallMs: 60_000,
       addresses: createAddressBook([]),
       heartbeats,
@@ -43,7 +47,9 @@ before(async () => {
     }),
     isDraining: () => false,
     serveCall: (call) => serveCall(call),
-    formatRefusal: chatCompletions.formatRefusal,
+    identify: () => Promise.reject(new Refusal("invalid_token")),
+    formatFor: () => openAiSurface.formatRefusal,
+    findHint: () => undefined,
     onFailure: (error) => assert.fail(error as Error),
   });
   port = await server.listen("127.0.0.1", 0);
@@ -67,7 +73,7 @@ interface Exchange {
 async function exchange(play: (call: Call) => Promise<void>, headers: Record<string, string> = {}): Promise<Exchange> {
   const served = Promise.withResolvers<void>();
   serveCall = async (call) => {
-    await call.readBody();
+    await call.receive();
     await play(call).then(served.resolve, served.reject);
   };
   const answered = Promise.withResolvers<Exchange>();

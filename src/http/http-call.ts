@@ -3,20 +3,21 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { StreamedAnswer, WholeAnswer } from "../base/answer.ts";
 import type { ByteBudget } from "../base/byte-budget.ts";
+import type { Client } from "../base/client.ts";
 import type { Clock } from "../base/clock.ts";
 import { type TrafficClass, trafficClasses } from "../base/principal.ts";
 import type { QueuePassage, QueueStanding, RemainingLimit } from "../base/queue-facts.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
-import type { Call } from "../call.ts";
+import { type CacheControl, type Call, cacheControls } from "../call.ts";
 import type { QuotaStanding } from "../quota/quotas.ts";
-import type { Client } from "../relay/client.ts";
-import type { Surface } from "../surfaces/surface.ts";
-import { readJsonBody } from "./body.ts";
+import type { Endpoint, Incoming } from "../surfaces/endpoint.ts";
+import { readJsonBody, requireIdentity } from "./body.ts";
 import { readCredential } from "./credentials.ts";
 import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./heartbeats.ts";
 import { toIetfFields, toOpenAiFields } from "./limit-fields.ts";
 import { formatQuotaWarnings } from "./quota-fields.ts";
 import { type Reply, retryAfterMsOf } from "./reply.ts";
+import { receiveUpload } from "./upload.ts";
 
 const retryCountMax = 10;
 
@@ -24,8 +25,11 @@ export interface HttpCallOptions {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly reply: Reply;
-  readonly surface: Surface;
+  readonly endpoint: Endpoint;
+  /** Canonical, without the query. */
+  readonly path: string;
   readonly bodyBytesMax: number;
+  readonly uploadBytesMax: number;
   readonly bodyBudget: ByteBudget;
   readonly writeStallMs: number;
   /** Null: who waits gets no sign of life. */
@@ -36,10 +40,11 @@ export interface HttpCallOptions {
 
 export class HttpCall implements Call, Client {
   readonly id: string;
-  readonly surface: Surface;
+  readonly endpoint: Endpoint;
   readonly credential: string | null;
   readonly patienceMs: number | null;
   readonly retryCount: number;
+  readonly cacheControl: CacheControl | null;
   readonly trafficClass: TrafficClass | null;
   readonly signal: AbortSignal;
   readonly client: Client = this;
@@ -49,21 +54,25 @@ export class HttpCall implements Call, Client {
   readonly #controller = new AbortController();
   /** The head of an event stream is out, by heartbeats or by the answer. */
   #isStream = false;
+  /** What goes out are bytes that have no room for words of ours. */
+  #isBytes = false;
   /** A byte of the answer itself, its head included, is out. */
   #hasAnswered = false;
   #heartbeats: Heartbeats | null = null;
   #readLimits: () => readonly RemainingLimit[] = () => [];
 
   constructor(options: HttpCallOptions) {
-    const { request, response, reply, surface } = options;
+    const { request, response, reply, endpoint } = options;
     this.#options = options;
     this.#response = response;
     this.id = reply.requestId;
-    this.surface = surface;
+    this.endpoint = endpoint;
+    for (const [name, value] of Object.entries(endpoint.surface.identify(this.id))) reply.setHeader(name, value);
     this.credential = readCredential(request.headers);
     this.patienceMs = readPatienceMs(request.headers["x-stainless-timeout"]);
     this.retryCount = readRetryCount(request.headers["x-stainless-retry-count"]);
     this.trafficClass = trafficClasses.find((name) => name === request.headers["x-queue-class"]) ?? null;
+    this.cacheControl = cacheControls.find((name) => name === request.headers["x-cache"]) ?? null;
     this.signal = this.#controller.signal;
     this.#tellQueue({ waitedMs: 0 });
     // Writing to a client that is going away fails in its own time; "close" tells.
@@ -81,9 +90,30 @@ export class HttpCall implements Call, Client {
     this.#controller.abort(refusal);
   };
 
-  readBody(): Promise<Buffer> {
-    const { request, bodyBytesMax, bodyBudget } = this.#options;
-    return readJsonBody(request, this.#response, { bytesMax: bodyBytesMax, budget: bodyBudget }, this.signal);
+  async receive(): Promise<Incoming> {
+    const { request, path } = this.#options;
+    const { headers, url = "" } = request;
+    const queryAt = url.indexOf("?");
+    const received = await this.#receiveBody();
+    return {
+      ...received,
+      path,
+      query: queryAt === -1 ? "" : url.slice(queryAt),
+      contentType: headers["content-type"] ?? "",
+      header: (name) => [headers[name] ?? ""].flat().join(", "),
+    };
+  }
+
+  async #receiveBody(): Promise<Pick<Incoming, "body" | "upload">> {
+    const { request, endpoint, bodyBytesMax, uploadBytesMax, bodyBudget: budget, clock } = this.#options;
+    const { "content-type": type = "", "content-encoding": coding } = request.headers;
+    const bounds = { bytesMax: bodyBytesMax, budget, clock };
+    if (endpoint.takes === "nothing") return { body: Buffer.alloc(0), upload: null };
+    if (endpoint.takes === "json" || !/^multipart\/form-data\b/i.test(type)) {
+      return { body: await readJsonBody(request, this.#response, bounds, this.signal), upload: null };
+    }
+    requireIdentity(coding);
+    return receiveUpload(request, this.#response, { ...bounds, uploadBytesMax }, this);
   }
 
   noteAllowances(read: () => readonly RemainingLimit[]): void {
@@ -95,7 +125,7 @@ export class HttpCall implements Call, Client {
   }
 
   noteQueued(look: () => QueueStanding, isStream: boolean): void {
-    const { heartbeats, clock, surface } = this.#options;
+    const { heartbeats, clock, endpoint } = this.#options;
     // Where it stood when it arrived: what a refusal tells that does not know better.
     const { position, etaMs } = look();
     this.#tellQueue({ position, etaMs });
@@ -108,7 +138,7 @@ export class HttpCall implements Call, Client {
       beat: (standing) => {
         // A reader who is behind already needs no more of it.
         if (this.#response.writableLength > 0) return;
-        this.#response.write(surface.formatHeartbeat(heartbeats.style, standing, this.id));
+        this.#response.write(endpoint.surface.formatHeartbeat(heartbeats.style, standing, this.id));
       },
     });
     this.#heartbeats.queued(look);
@@ -117,6 +147,15 @@ export class HttpCall implements Call, Client {
   noteQueue(passage: QueuePassage): void {
     this.#heartbeats?.granted();
     this.#tellQueue(passage);
+  }
+
+  noteFallback(model: string, reason: string): void {
+    this.#options.reply.setHeader("x-fallback-model", model);
+    this.#options.reply.setHeader("x-fallback-reason", reason);
+  }
+
+  noteCache(state: string): void {
+    this.#options.reply.setHeader("x-cache", state);
   }
 
   sendWhole(answer: WholeAnswer): Promise<void> {
@@ -137,7 +176,8 @@ export class HttpCall implements Call, Client {
     this.#hasAnswered = true;
     if (this.#isStream) return;
     this.#noteUpstream(answer);
-    this.#sendStreamHead(answer.status);
+    if (answer.isEvents) this.#sendStreamHead(answer.status);
+    else this.#sendBytesHead(answer);
   }
 
   write(bytes: Buffer): boolean {
@@ -169,16 +209,18 @@ export class HttpCall implements Call, Client {
       response.socket?.resetAndDestroy();
       return "cancelled";
     }
-    const { surface, reply } = this.#options;
+    const { endpoint, reply } = this.#options;
+    const { surface } = endpoint;
     if (!response.headersSent) {
       const { position, etaMs, elapsedMs } = refusal.facts;
       this.#tellQueue({ position, etaMs, waitedMs: refusal.reason === "queue_timeout" ? elapsedMs : undefined });
       this.#tellLimits(retryAfterMsOf(refusal));
+      for (const [name, value] of Object.entries(surface.adviseHeaders(refusal))) reply.setHeader(name, value);
       reply.refuse(refusal, surface.formatRefusal);
       return "refused";
     }
     // An answer that was ended already has no room for another word.
-    if (this.#isStream && !response.writableEnded) {
+    if (this.#isStream && !this.#isBytes && !response.writableEnded) {
       response.end(surface.formatStreamError(refusal, reply.requestId, reply.language));
     } else response.destroy();
     // A client that does not read its last event either is cut by the stall timer.
@@ -195,6 +237,15 @@ export class HttpCall implements Call, Client {
       "x-accel-buffering": "no",
     };
     this.#response.writeHead(status, this.#options.reply.headersWith(headers));
+    this.#response.flushHeaders();
+  }
+
+  #sendBytesHead({ status, contentType, headers }: StreamedAnswer): void {
+    this.#isStream = true;
+    this.#isBytes = true;
+    this.#tellLimits(null);
+    const type = contentType === "" ? "application/octet-stream" : contentType;
+    this.#response.writeHead(status, this.#options.reply.headersWith({ ...headers, "content-type": type }));
     this.#response.flushHeaders();
   }
 

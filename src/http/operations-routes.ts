@@ -35,3 +35,10 @@ export function createMetricsRoute(contentType: string, render: () => Promise<st
     },
   };
 }
+
+/** Claude Code and monitors look whether anybody is there at all. */
+export const frontDoorRoute: PublicRoute = {
+  access: "public",
+  because: "it says nothing but what this is",
+  handle: ({ reply }) => reply.send(200, json, '{"name":"glm-proxy","docs":"/docs"}'),
+};

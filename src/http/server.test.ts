@@ -5,8 +5,10 @@ import { until } from "../../test/support/gateway.ts";
 import { exchangeRaw, readStatuses } from "../../test/support/raw.ts";
 import { createByteBudget } from "../base/byte-budget.ts";
 import { systemClock } from "../base/clock.ts";
+import { Refusal } from "../base/refusal.ts";
 import type { Call } from "../call.ts";
-import { chatCompletions } from "../surfaces/chat-completions.ts";
+import { chatEndpoint } from "../surfaces/chat-endpoint.ts";
+import { openAiSurface } from "../surfaces/openai-surface.ts";
 import { createAddressBook } from "./client-address.ts";
 import { createHttpServer, type HttpServer } from "./server.ts";
 
@@ -19,12 +21,13 @@ describe("createHttpServer()", () => {
 
   before(async () => {
     server = createHttpServer({
-      routes: new Map([["/call", { POST: { access: "call", surface: chatCompletions } }]]),
+      routes: new Map([["/call", { POST: { access: "call", endpoint: chatEndpoint } }]]),
       control: null,
       clock: systemClock,
       bodyBudget,
       settings: () => ({
         bodyBytesMax: 5_000,
+        uploadBytesMax: 5_000,
         writeStallMs: 1_000,
         addresses: createAddressBook([]),
         heartbeats: null,
@@ -32,7 +35,9 @@ describe("createHttpServer()", () => {
       }),
       isDraining: () => false,
       serveCall: (call) => serveCall(call),
-      formatRefusal: chatCompletions.formatRefusal,
+      identify: () => Promise.reject(new Refusal("invalid_token")),
+      formatFor: () => openAiSurface.formatRefusal,
+      findHint: () => undefined,
       onFailure: (error) => failures.push(error),
     });
     port = await server.listen("127.0.0.1", 0);
@@ -50,7 +55,7 @@ describe("createHttpServer()", () => {
     const held = Promise.withResolvers<void>();
     serveCall = async (call) => {
       try {
-        await call.readBody();
+        await call.receive();
         await held.promise;
         await call.client.sendWhole({
           kind: "whole",
@@ -59,6 +64,8 @@ describe("createHttpServer()", () => {
           upstreamRequestId: null,
           body: Buffer.from("{}"),
           parsed: {},
+          format: "chat",
+          translation: null,
         });
       } catch (error) {
         await call.refuse(error as Parameters<typeof call.refuse>[0]);
@@ -77,7 +84,7 @@ describe("createHttpServer()", () => {
 
   it("gives a body's bytes back when its client leaves in the middle", async () => {
     serveCall = async (call) => {
-      await call.readBody().catch(() => {});
+      await call.receive().catch(() => {});
     };
     const socket = connect(port, "127.0.0.1");
     socket.on("error", () => {});

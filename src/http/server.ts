@@ -5,18 +5,20 @@ import { createServer, type IncomingMessage, maxHeaderSize, type Server, type Se
 import type { AddressInfo, Socket } from "node:net";
 import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
+import type { Caller } from "../base/principal.ts";
 import { Refusal, toRefusal } from "../base/refusal.ts";
 import { chooseLanguage } from "../base/refusal-words.ts";
 import type { Call } from "../call.ts";
 import { readJsonBody } from "./body.ts";
 import type { AddressBook } from "./client-address.ts";
 import type { ControlHandler } from "./control.ts";
+import { readCredential } from "./credentials.ts";
 import { guardRequest } from "./guard.ts";
 import type { HeartbeatSettings } from "./heartbeats.ts";
 import { HttpCall } from "./http-call.ts";
 import { createReply, type RefusalFormat, type Reply } from "./reply.ts";
 import { chooseRequestId } from "./request-id.ts";
-import { type CallRoute, findRoute, type PublicRoute, type RouteTable } from "./routes.ts";
+import { type CallRoute, findRoute, type IdentifiedRoute, type PublicRoute, type RouteTable } from "./routes.ts";
 
 export interface HttpServerOptions {
   readonly routes: RouteTable;
@@ -30,14 +32,20 @@ export interface HttpServerOptions {
   serveCall(call: Call): Promise<void>;
   /** Everything that is neither a call nor about this process. */
   readonly control: ControlHandler | null;
-  /** Shapes refusals that no route has a say in. */
-  readonly formatRefusal: RefusalFormat;
+  /** Who is behind a credential. Rejects with `invalid_token` or `token_expired`. */
+  identify(credential: string | null): Promise<Caller>;
+  /** Shapes refusals that no call has a say in, in the dialect of who asks for such a path. */
+  formatFor(path: string): RefusalFormat;
+  /** In words, what to ask for instead of a path that there is not. */
+  findHint(path: string): string | undefined;
   /** Told of failures that are nobody's expected refusal. */
   onFailure(error: unknown, requestId: string): void;
 }
 
 export interface HttpSettings {
   readonly bodyBytesMax: number;
+  /** Of forms with files, which are not kept in memory. */
+  readonly uploadBytesMax: number;
   readonly writeStallMs: number;
   readonly addresses: AddressBook;
   /** Null: who waits gets no sign of life. */
@@ -59,11 +67,12 @@ export interface HttpServer {
 const connectionsMax = 10_000;
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { routes, clock, control, formatRefusal } = options;
+  const { routes, clock, control } = options;
   const server = createServer({
-    // Receiving a request is bounded in time; answering it is bounded by the call's own deadlines.
+    // Receiving a head is bounded in time here, a body where it is read (a large upload may wait for its turn); answering
+    // is bounded by the call's own deadlines.
     headersTimeout: 10_000,
-    requestTimeout: 30_000,
+    requestTimeout: 0,
     connectionsCheckingInterval: 1_000,
     // Longer than load balancers keep a connection idle, or they would send into a closing one.
     keepAliveTimeout: 75_000,
@@ -100,22 +109,23 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
         serveControl(control, request, response, reply);
         return;
       }
-      const route = findRoute(routes, path, request.method ?? "");
-      if (route.access === "call") serveCallRoute(route, request, response, reply);
-      else void servePublicRoute(route, request, response, reply);
+      const route = findRoute(routes, path, request.method ?? "", options.findHint);
+      if (route.access === "call") serveCallRoute(route, path, request, response, reply);
+      else void serveRoute(route, path, request, response, reply);
     } catch (error) {
       refuse(reply, response, error);
     }
   }
 
   function serveCallRoute(
-    { surface }: CallRoute,
+    { endpoint }: CallRoute,
+    path: string,
     request: IncomingMessage,
     response: ServerResponse,
     reply: Reply,
   ): void {
     const { bodyBudget } = options;
-    const call = new HttpCall({ ...options.settings(), request, response, reply, surface, bodyBudget, clock });
+    const call = new HttpCall({ ...options.settings(), request, response, reply, endpoint, path, bodyBudget, clock });
     options.serveCall(call).catch((error: unknown) => {
       options.onFailure(error, reply.requestId);
       response.destroy();
@@ -137,8 +147,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     });
   }
 
-  async function servePublicRoute(
-    route: PublicRoute,
+  async function serveRoute(
+    route: IdentifiedRoute | PublicRoute,
+    path: string,
     request: IncomingMessage,
     response: ServerResponse,
     reply: Reply,
@@ -147,10 +158,12 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     const client = new AbortController();
     response.once("close", () => client.abort(new Refusal("client_gone")));
     const readBody = (bytesMax: number) =>
-      readJsonBody(request, response, { bytesMax, budget: options.bodyBudget }, client.signal);
+      readJsonBody(request, response, { bytesMax, budget: options.bodyBudget, clock }, client.signal);
     try {
       const address = addresses.findClient(request);
-      await route.handle({ request, reply, address, isNear: addresses.isNear(request), readBody });
+      const exchange = { request, reply, path, address, isNear: addresses.isNear(request), readBody };
+      if (route.access === "public") await route.handle(exchange);
+      else await route.handle({ ...exchange, caller: await options.identify(readCredential(request.headers)) });
     } catch (error) {
       refuse(reply, response, error);
     }
@@ -160,7 +173,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     const refusal = toRefusal(error);
     if (refusal.reason === "internal_error") options.onFailure(refusal.cause, reply.requestId);
     try {
-      reply.refuse(refusal, formatRefusal);
+      reply.refuse(refusal, options.formatFor(response.req.url ?? ""));
     } catch (failure) {
       // One request that can't even be refused must not take the process with it.
       options.onFailure(failure, reply.requestId);
@@ -179,7 +192,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   /** For what never became a request: the parser has no response object then. */
   function refuseRaw(socket: Socket, refusal: Refusal): void {
     const requestId = chooseRequestId(undefined, clock.wallNow());
-    const body = formatRefusal(refusal, requestId, "en");
+    const body = options.formatFor("")(refusal, requestId, "en");
     // Node has let go of the socket by now: a reset while we write would be nobody's error.
     socket.on("error", () => {});
     socket.end(

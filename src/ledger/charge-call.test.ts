@@ -21,6 +21,7 @@ function call(more: Partial<ChargeableCall> = {}): ChargeableCall {
     bytesOut: 2_400,
     eventCount: 12,
     isStream: true,
+    billing: "call",
     ...more,
   };
 }
@@ -34,6 +35,14 @@ describe("createToCharge()", () => {
       costMicros: 60 * 2 + 40 + 80,
       source: "reported",
     });
+  });
+
+  it("charges a task's request when it is handed in, and its tokens when its result is fetched", () => {
+    const { requests, promptTokens, completionTokens } = toCharge(call({ billing: "submission", usage: null }));
+    assert.deepEqual([requests, promptTokens, completionTokens], [1, 0, 0]);
+    const fetched = toCharge(call({ billing: "poll" }));
+    assert.deepEqual([fetched.requests, fetched.promptTokens, fetched.completionTokens], [0, 100, 10]);
+    assert.deepEqual(toCharge(call({ billing: "poll", usage: null })), noCharge);
   });
 
   it("charges nothing for a call that was never sent", () => {
@@ -105,6 +114,7 @@ describe("createToCharge()", () => {
       bytesOut: anyNumber,
       eventCount: anyNumber,
       isStream: fc.boolean(),
+      billing: fc.constant("call" as const),
     });
     fc.assert(
       fc.property(anyCall, anyNumber, (anything, price) => {

@@ -16,9 +16,19 @@ export interface ChargedTokens {
 /** What of a record the charge depends on. */
 export type ChargeableCall = Pick<
   CallRecord,
-  "sentAt" | "upstreamVerdict" | "usage" | "refusal" | "model" | "bytesIn" | "bytesOut" | "eventCount" | "isStream"
+  | "sentAt"
+  | "upstreamVerdict"
+  | "usage"
+  | "refusal"
+  | "model"
+  | "bytesIn"
+  | "bytesOut"
+  | "eventCount"
+  | "isStream"
+  | "billing"
 >;
 
+const noTokens: ChargedTokens = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
 /** As admission guesses (admission/costs.ts): JSON with English or Chinese text, and one frame a token or two. */
 const textBytesPerToken = 3.5;
 const streamBytesPerToken = 120;
@@ -27,19 +37,20 @@ const tokensMax = 1_000_000_000;
 const costMicrosMax = 1_000_000_000_000;
 
 export function createToCharge(costMicros: CostMicros): (call: ChargeableCall) => Charge {
-  function toCharge(tokens: ChargedTokens, model: string | null, source: Charge["source"]): Charge {
+  function toCharge(tokens: ChargedTokens, { model, billing }: ChargeableCall, source: Charge["source"]): Charge {
     const { promptTokens, completionTokens } = tokens;
     const cost = Math.min(Math.max(Math.round(costMicros(model, tokens)) || 0, 0), costMicrosMax);
-    return { requests: 1, promptTokens, completionTokens, costMicros: cost, source };
+    return { requests: billing === "poll" ? 0 : 1, promptTokens, completionTokens, costMicros: cost, source };
   }
 
   return (call) => {
     if (call.sentAt === null) return noCharge;
     const reported = toReportedTokens(call.usage);
-    if (reported) return toCharge(reported, call.model, "reported");
+    if (reported) return toCharge(reported, call, "reported");
     if (wasRefusedUpstream(call)) return noCharge;
+    if (call.billing !== "call") return call.billing === "poll" ? noCharge : toCharge(noTokens, call, "estimated");
     // It was cut, given up or timed out, or the answer does not say: the upstream has worked for it all the same.
-    return toCharge(guessTokens(call), call.model, "estimated");
+    return toCharge(guessTokens(call), call, "estimated");
   };
 }
 

@@ -36,6 +36,9 @@ export interface CallRecord {
   queueEtaMs: number | null;
   /** Tries upstream before the last one, which were refused for limits and not seen by the client. */
   tryCount: number;
+  /** Models that were asked for before the last one, in order. */
+  readonly fallbacks: string[];
+  billing: Billing;
   bytesIn: number;
   bytesOut: number;
   eventCount: number;
@@ -52,6 +55,12 @@ export interface CallRecord {
   outcome: Outcome;
   refusal: Refusal | null;
 }
+
+/**
+ * call: a request and its tokens · submission: a request, whose tokens are known when its result is fetched · poll: no
+ * request, but the tokens that a result reports
+ */
+export type Billing = "call" | "submission" | "poll";
 
 /**
  * served: the client has a whole answer · refused: a status said no · cut: an answer broke after it had begun ·
@@ -84,6 +93,8 @@ export function openRecord(callId: string, surface: string, clock: Clock): CallR
     queuePosition: null,
     queueEtaMs: null,
     tryCount: 0,
+    fallbacks: [],
+    billing: "call",
     bytesIn: 0,
     bytesOut: 0,
     eventCount: 0,
@@ -111,16 +122,36 @@ interface KnownCaller {
   readonly keyId: string | null;
 }
 
-export function noteRequest(record: CallRecord, { model, isStream, body }: KnownRequest): void {
+export function noteRequest(record: CallRecord, request: KnownRequest): void {
+  const { model, isStream, body, upload, family, object } = request;
   record.model = model;
   record.isStream = isStream;
-  record.bytesIn = body.length;
+  record.bytesIn = upload?.byteCount ?? body.length;
+  if (family === "poll") record.billing = "poll";
+  else if (object?.creates && object.kind === "task") record.billing = "submission";
 }
 
 interface KnownRequest {
   readonly model: string;
   readonly isStream: boolean;
   readonly body: Buffer;
+  readonly upload: { readonly byteCount: number | null } | null;
+  readonly family: string;
+  readonly object: { readonly creates: boolean; readonly kind: string } | null;
+}
+
+/** What its caller's quotas keep for it until it is settled. */
+export function noteReservation<Kept extends NonNullable<CallRecord["reservation"]>>(
+  record: CallRecord,
+  reservation: Kept,
+): Kept {
+  record.reservation = reservation;
+  return reservation;
+}
+
+/** An answer that the model did not finish, or that was withdrawn, is not to be given again. */
+export function isWorthKeeping({ finishReason }: CallRecord): boolean {
+  return finishReason !== "network_error" && finishReason !== "sensitive";
 }
 
 /** It may be sent. After another try, the last grant counts. */

@@ -197,6 +197,7 @@ function toCaller(userId: string, hasKey: boolean, limits: ReadonlyMap<string, L
     keyId,
     models: null,
     keepsContent: false,
+    cachesAnswers: false,
     // Those without any are left out, as the people do.
     scopes: scopes.filter(({ limits }) => Object.keys(limits).length > 0),
   };

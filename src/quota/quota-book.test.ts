@@ -28,6 +28,7 @@ function toCaller(userId: string, limits: Limits, more: Partial<Caller> = {}): C
     keyId: null,
     models: null,
     keepsContent: false,
+    cachesAnswers: false,
     scopes,
     ...more,
   };

@@ -1,7 +1,7 @@
 // Quotas in memory. What is reserved and what is charged are in the same counters, so that calls at once can't overrun
 // a limit: all limits of a call are looked at, then all are taken, with nothing in between.
 
-import type { Charge, QuotaScope } from "../base/charge.ts";
+import { type Charge, noCharge, type QuotaScope } from "../base/charge.ts";
 import type { Clock } from "../base/clock.ts";
 import type { LimitWindow } from "../base/limits.ts";
 import type { Caller } from "../base/principal.ts";
@@ -60,6 +60,7 @@ export function createQuotas(options: QuotaBookOptions): QuotaBook {
   }
 
   function reserve(caller: Caller, wish: QuotaWish): Reservation {
+    if (wish.isFree) return reserveNothing(caller);
     const windows = findWindows();
     const arrivedAt = wish.arrivedAt ?? clock.now();
     const standings = lookUp(caller.scopes, windows, arrivedAt);
@@ -69,11 +70,25 @@ export function createQuotas(options: QuotaBookOptions): QuotaBook {
     if (hits.length > 0) throw toQuotaRefusal(hits, clock.wallNow(), formatTime);
 
     const settlers = listCounted(caller).map((scope) => table.open(scope).reserve(amounts, windows, arrivedAt));
+    return openReservation(estimate, listWarnings(standings, amounts), settlers);
+  }
+
+  /** What is charged in the end counts all the same. */
+  function reserveNothing(caller: Caller): Reservation {
+    const settlers = listCounted(caller).map((scope) => table.open(scope).reserve(nothing, findWindows(), clock.now()));
+    return openReservation(noCharge, [], settlers);
+  }
+
+  function openReservation(
+    estimate: Charge,
+    warnings: readonly QuotaStanding[],
+    settlers: readonly ((charge: Amounts) => void)[],
+  ): Reservation {
     pendingCount++;
     let isSettled = false;
     return {
       estimate,
-      warnings: listWarnings(standings, amounts),
+      warnings,
       settle(charge) {
         if (isSettled) return;
         isSettled = true;

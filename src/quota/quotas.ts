@@ -21,6 +21,8 @@ export interface QuotaWish {
   readonly outputTokensMax: number | null;
   /** When the call arrived (`Clock.now`): it counts in the windows of that moment. Left out: now. */
   readonly arrivedAt?: number;
+  /** It asks for nothing that quotas count. */
+  readonly isFree?: boolean;
 }
 
 export interface Reservation {

@@ -1,15 +1,22 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Refusal } from "../base/refusal.ts";
-import { chatCompletions } from "./chat-completions.ts";
+import { chatEndpoint } from "./chat-endpoint.ts";
+import type { CallRequest } from "./endpoint.ts";
+import { openAiSurface } from "./openai-surface.ts";
 
 const none = new Map<string, string>();
 const aliases = new Map([["gpt-4o-mini", "glm-4.5-flash"]]);
 
-describe("chatCompletions.parseRequest()", () => {
+function parse(body: Buffer, names: ReadonlyMap<string, string> = none): CallRequest {
+  const incoming = { path: "/chat/completions", query: "", body, upload: null, contentType: "application/json" };
+  return chatEndpoint.parseRequest({ ...incoming, header: () => "" }, names);
+}
+
+describe("the chat endpoint", () => {
   it("leaves the body alone, to the byte and the very buffer", () => {
     const body = Buffer.from('{ "model":"m",\r\n"messages":[1],"seed":9007199254740993, "x":1e400 }');
-    const request = chatCompletions.parseRequest(body, aliases);
+    const request = parse(body, aliases);
     assert.equal(request.body, body);
     assert.deepEqual([request.model, request.isStream], ["m", false]);
   });
@@ -18,7 +25,7 @@ describe("chatCompletions.parseRequest()", () => {
     const body = Buffer.from(
       '{"messages":["gpt-4o-mini"], "model" : "gpt-4o-mini" ,"big":9007199254740993,"stream":true}',
     );
-    const request = chatCompletions.parseRequest(body, aliases);
+    const request = parse(body, aliases);
     assert.equal(
       request.body.toString(),
       '{"messages":["gpt-4o-mini"], "model" : "glm-4.5-flash" ,"big":9007199254740993,"stream":true}',
@@ -28,15 +35,14 @@ describe("chatCompletions.parseRequest()", () => {
 
   it("leaves no doubt which model is meant when the key comes twice", () => {
     const body = Buffer.from('{"model":"other","messages":[1],"model":"gpt-4o-mini"}');
-    const { body: sent } = chatCompletions.parseRequest(body, aliases);
+    const { body: sent } = parse(body, aliases);
     assert.equal(sent.toString(), '{"model":"glm-4.5-flash","messages":[1],"model":"glm-4.5-flash"}');
   });
 });
 
 describe("the bound on the answer's tokens", () => {
   const read = (fields: object) =>
-    chatCompletions.parseRequest(Buffer.from(JSON.stringify({ model: "m", messages: [1], ...fields })), none)
-      .outputTokensMax;
+    parse(Buffer.from(JSON.stringify({ model: "m", messages: [1], ...fields }))).outputTokensMax;
 
   it("is max_tokens, else max_completion_tokens", () => {
     assert.equal(read({ max_tokens: 100 }), 100);
@@ -51,9 +57,9 @@ describe("the bound on the answer's tokens", () => {
   });
 });
 
-describe("chatCompletions.formatHeartbeat()", () => {
+describe("openAiSurface.formatHeartbeat()", () => {
   it("is a comment of one line that ends in one newline", () => {
-    const { formatHeartbeat } = chatCompletions;
+    const { formatHeartbeat } = openAiSurface;
     assert.equal(
       formatHeartbeat("comment", { position: 3, etaMs: 3_200 }, "id-1"),
       ": waiting, position 3, about 4 s\n",
@@ -63,7 +69,7 @@ describe("chatCompletions.formatHeartbeat()", () => {
 
   it("is an empty chunk for clients that know nothing but events", () => {
     for (const standing of [null, { position: 1, etaMs: 0 }]) {
-      const event = chatCompletions.formatHeartbeat("chunk", standing, "id-1");
+      const event = openAiSurface.formatHeartbeat("chunk", standing, "id-1");
       assert.match(event, /^data: \{.*\}\n\n$/);
       const chunk = JSON.parse(event.slice(6)) as Record<string, unknown>;
       assert.equal(chunk.object, "chat.completion.chunk");
@@ -72,10 +78,10 @@ describe("chatCompletions.formatHeartbeat()", () => {
   });
 });
 
-describe("chatCompletions.formatRefusal()", () => {
+describe("openAiSurface.formatRefusal()", () => {
   it("says it as OpenAI's and GLM's clients read it, in the language asked for", () => {
     const refusal = new Refusal("invalid_field", { param: "model", detail: "it must be a model's name" });
-    assert.deepEqual(JSON.parse(chatCompletions.formatRefusal(refusal, "id-1", "en")), {
+    assert.deepEqual(JSON.parse(openAiSurface.formatRefusal(refusal, "id-1", "en")), {
       error: {
         message: 'Cannot accept "model": it must be a model\'s name.',
         type: "invalid_request_error",
@@ -84,12 +90,12 @@ describe("chatCompletions.formatRefusal()", () => {
         request_id: "id-1",
       },
     });
-    assert.match(chatCompletions.formatRefusal(refusal, "id-1", "zh"), /字段/);
+    assert.match(openAiSurface.formatRefusal(refusal, "id-1", "zh"), /字段/);
   });
 
   it("is one event in a stream", () => {
-    const event = chatCompletions.formatStreamError(new Refusal("upstream_truncated"), "id-1", "en");
+    const event = openAiSurface.formatStreamError(new Refusal("upstream_truncated"), "id-1", "en");
     assert.match(event, /^data: \{"error":\{.*\}\}\n\n$/);
-    assert.throws(() => chatCompletions.parseRequest(Buffer.from("{}"), none), Refusal);
+    assert.throws(() => parse(Buffer.from("{}")), Refusal);
   });
 });

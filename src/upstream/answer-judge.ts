@@ -3,6 +3,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
+import type { AnswerKind } from "../base/upstream-call.ts";
 import type { Verdict } from "../base/verdict.ts";
 import { judgeError, readErrorBody, readRetryAfter } from "./verdict.ts";
 
@@ -15,6 +16,14 @@ export interface Head {
   readonly upstreamRequestId: string | null;
   readonly retryAfter: string | null;
   readonly retryAfterMs: string | null;
+  /** What describes the bytes of an answer that is neither JSON nor events. */
+  readonly described: Readonly<Record<string, string>>;
+}
+
+/** What is awaited: a whole JSON answer, events, or whatever comes. */
+interface Awaited {
+  readonly isStream: boolean;
+  readonly answers: AnswerKind;
 }
 
 export interface AnswerJudge {
@@ -22,9 +31,9 @@ export interface AnswerJudge {
   /** The body as JSON, or undefined. */
   parse(head: Head, body: Buffer): unknown;
   /** Whether a whole body is the answer that was asked for. */
-  isGood(head: Head, parsed: unknown, isStreamWanted: boolean): boolean;
+  isGood(head: Head, parsed: unknown, awaited: Awaited): boolean;
   /** In words, why a body that is no error is no answer either. */
-  explain(head: Head, isStreamWanted: boolean): string;
+  explain(head: Head, awaited: Awaited): string;
   /** What is not good: by the error in it, else `upstream_unexpected` with the given words and no verdict. */
   judge(head: Head, parsed: unknown, otherwise: string): { refusal: Refusal; verdict: Verdict | null };
 }
@@ -32,9 +41,17 @@ export interface AnswerJudge {
 /** Bodies of another type are still looked into for an error up to this size. */
 const errorBytesMax = 64 * 1024;
 const idPattern = /^[\x21-\x7e]{1,128}$/;
-const jsonPattern = /^application\/(?:[\w.+-]+\+)?json\b/i;
+export const jsonPattern = /^application\/(?:[\w.+-]+\+)?json\b/i;
 /** Parts of a key shorter than this are no secret, and masking them would mangle words. */
 const secretCharactersMin = 6;
+
+const describingHeaders = ["content-length", "content-disposition"] as const;
+const headerPattern = /^[\x20-\x7e]{1,500}$/;
+
+/** Whether an answer of this status can be the one that was asked for. */
+export function isGoodStatus(head: Pick<Head, "status"> | null): boolean {
+  return head !== null && (head.status === 200 || head.status === 201 || head.status === 202);
+}
 
 export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
   const secrets = [apiKey, ...apiKey.split(".")].filter((part) => part.length >= secretCharactersMin);
@@ -50,13 +67,23 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
         return (Array.isArray(value) ? value.join(", ") : value) ?? null;
       };
       const id = read("x-request-id") ?? read("x-log-id");
+      const coding = read("content-encoding")?.trim().toLowerCase() || "identity";
       return {
         status,
         contentType: read("content-type") ?? "",
-        contentCoding: read("content-encoding")?.trim().toLowerCase() || "identity",
+        contentCoding: coding,
         upstreamRequestId: id !== null && idPattern.test(id) ? mask(id) : null,
         retryAfter: read("retry-after"),
         retryAfterMs: read("retry-after-ms"),
+        described: Object.fromEntries(
+          describingHeaders.flatMap((name) => {
+            const value = read(name);
+            // Once decoded, its length is another.
+            if (value === null || !headerPattern.test(value) || (name === "content-length" && coding !== "identity"))
+              return [];
+            return [[name, value]];
+          }),
+        ),
       };
     },
     parse({ contentType }, body) {
@@ -67,13 +94,14 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
         return undefined;
       }
     },
-    isGood({ status, contentType }, parsed, isStreamWanted) {
-      const isJson = jsonPattern.test(contentType) && parsed !== undefined;
-      return status === 200 && isJson && !isStreamWanted && readErrorBody(parsed) === null;
+    isGood(head, parsed, { isStream, answers }) {
+      const isJson = jsonPattern.test(head.contentType) && parsed !== undefined;
+      const isAwaited = answers !== "json" || (isJson && !isStream);
+      return isGoodStatus(head) && isAwaited && readErrorBody(parsed) === null;
     },
-    explain({ status, contentType }, isStreamWanted) {
+    explain({ status, contentType }, { isStream }) {
       if (status !== 200) return `its status is ${status}`;
-      return `it is no ${isStreamWanted ? "event stream" : "JSON"} but "${contentType.slice(0, 100)}"`;
+      return `it is no ${isStream ? "event stream" : "JSON"} but "${contentType.slice(0, 100)}"`;
     },
     judge({ status, retryAfter, retryAfterMs }, parsed, otherwise) {
       const error = readErrorBody(parsed);

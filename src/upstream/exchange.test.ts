@@ -20,6 +20,7 @@ function setUp(isStream: boolean) {
   const client = new AbortController();
   const ends: string[] = [];
   const flight: Flight = {
+    upstreamKey: "default",
     signal: client.signal,
     onSent() {},
     onHead() {},
@@ -32,8 +33,8 @@ function setUp(isStream: boolean) {
   const collectBudget = createByteBudget(1024 * 1024);
   const judge = createAnswerJudge("id.secret-of-the-upstream", clock);
   const context = { judge, clock, connectTimeoutMs: 1_000, collectBudget };
-  const request = { path: "/chat/completions", body: Buffer.from("{}"), isStream };
-  const exchange = createExchange(request, flight, context);
+  const way = { isStream, answers: "json", format: "chat", translation: null, dropsUsageChunk: false } as const;
+  const exchange = createExchange(way, flight, context);
   let isAborted = false;
   const controller = {
     aborted: false,

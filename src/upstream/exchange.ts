@@ -12,12 +12,14 @@ import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import { findLeadingError } from "../base/sse-scanner.ts";
 import type { Verdict } from "../base/verdict.ts";
-import type { AnswerJudge, Head } from "./answer-judge.ts";
+import { type AnswerJudge, type Head, isGoodStatus, jsonPattern } from "./answer-judge.ts";
 import { createStreamDecoder, decodeBody } from "./content-coding.ts";
+import type { AnswerWay } from "./target.ts";
 import { toTransportRefusal } from "./transport-error.ts";
-import type { Flight, UpstreamRequest } from "./upstream.ts";
+import type { Flight } from "./upstream.ts";
 
 const goodVerdict: Verdict = { kind: "good", code: null, waitMs: null };
+const unreachableVerdict: Verdict = { kind: "unreachable", code: null, waitMs: null };
 
 export interface ExchangeContext {
   readonly judge: AnswerJudge;
@@ -33,8 +35,9 @@ const errorBytesMax = 64 * 1024;
 /** How long and how much an upstream may go on after all was said. */
 const discardMsMax = 1_000;
 const discardBytesMax = 64 * 1024;
+const eventStreamPattern = /^text\/event-stream\b/i;
 
-export function createExchange(request: UpstreamRequest, flight: Flight, context: ExchangeContext) {
+export function createExchange(way: AnswerWay, flight: Flight, context: ExchangeContext) {
   const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
   let controller: Dispatcher.DispatchController | null = null;
   let head: Head | null = null;
@@ -91,13 +94,18 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     else chunks.push(chunk);
   }
 
-  function startStream({ status, contentType, upstreamRequestId }: Head): void {
+  function startStream({ status, contentType, upstreamRequestId, described }: Head, isEvents: boolean): void {
     isStreaming = true;
     const streamed: StreamedAnswer = {
       kind: "stream",
+      isEvents,
       status,
       contentType,
       upstreamRequestId,
+      headers: described,
+      format: way.format,
+      translation: way.translation,
+      dropsUsageChunk: way.dropsUsageChunk,
       consume(reader) {
         sink = reader;
         const early = chunks;
@@ -121,7 +129,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     // What came in the same segment as the head is here in the next microtask: an error as the first event can
     // then still become a status. Nothing waits for it.
     queueMicrotask(() => {
-      const error = chunks.length === 0 ? null : findLeadingError(Buffer.concat(chunks));
+      const error = chunks.length === 0 || !isEvents ? null : findLeadingError(Buffer.concat(chunks), way.format);
       if (error === null) {
         if (!isOver) flight.onVerdict(goodVerdict);
         return resolve(streamed);
@@ -167,7 +175,7 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
       return;
     }
     collectedBytes += chunk.length;
-    const isSuccess = head?.status === 200 && !request.isStream;
+    const isSuccess = isGoodStatus(head) && !way.isStream;
     const bytesMax = isSuccess ? answerBytesMax : errorBytesMax;
     if (collectedBytes <= bytesMax) chunks.push(chunk);
     else if (isSuccess) finish(new Refusal("upstream_too_large", { limit: bytesMax }), "aborted");
@@ -175,22 +183,23 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
   }
 
   async function concludeWhole(): Promise<void> {
-    const { contentCoding, status } = head as Head;
+    const { contentCoding } = head as Head;
     close();
     // The upstream is done with the call, and decoding its answer must not hold its place. But what an error says of
     // the limits counts before somebody else takes that place.
-    if (status === 200) flight.onEnd("ended");
+    if (isGoodStatus(head)) flight.onEnd("ended");
     try {
       const body = await decodeBody(Buffer.concat(chunks), contentCoding, answerBytesMax);
       const parsed = context.judge.parse(head as Head, body);
-      if (context.judge.isGood(head as Head, parsed, request.isStream)) {
+      if (context.judge.isGood(head as Head, parsed, way)) {
         flight.onVerdict(goodVerdict);
-        resolve({ ...(head as Head), kind: "whole", body, parsed });
-      } else throw refuse(parsed, context.judge.explain(head as Head, request.isStream));
+        const { format, translation } = way;
+        resolve({ ...(head as Head), kind: "whole", body, parsed, format, translation });
+      } else throw refuse(parsed, context.judge.explain(head as Head, way));
     } catch (error) {
       reject(error);
     } finally {
-      if (status !== 200) flight.onEnd("ended");
+      if (!isGoodStatus(head)) flight.onEnd("ended");
     }
   }
 
@@ -199,6 +208,11 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     const { refusal, verdict } = context.judge.judge(head as Head, parsed, otherwise);
     if (verdict) flight.onVerdict(verdict);
     return refusal;
+  }
+
+  /** What is no JSON that could hold an error, or is not to be looked at. */
+  function isStreamedAsBytes({ contentType }: Head): boolean {
+    return way.answers === "bytes" || (way.answers === "any" && !jsonPattern.test(contentType));
   }
 
   const handler: Dispatcher.DispatchHandler = {
@@ -211,10 +225,11 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
     onResponseStart(_controller, status, headers) {
       if (isOver || status < 200) return;
       head = context.judge.readHead(status, headers);
-      flight.onHead(status);
-      const isEventStream = /^text\/event-stream\b/i.test(head.contentType);
-      if (status !== 200 || !request.isStream || !isEventStream) return;
-      if (head.contentCoding === "identity" || decode(head.contentCoding)) startStream(head);
+      flight.onHead(status, head.upstreamRequestId);
+      if (!isGoodStatus(head)) return;
+      const isEvents = eventStreamPattern.test(head.contentType);
+      if (!(isEvents ? way.isStream || way.answers !== "json" : isStreamedAsBytes(head))) return;
+      if (head.contentCoding === "identity" || decode(head.contentCoding)) startStream(head, isEvents);
     },
     onResponseData(_controller, chunk) {
       if (isOver) return;
@@ -235,9 +250,12 @@ export function createExchange(request: UpstreamRequest, flight: Flight, context
       finish(refuse(undefined, "it wants another protocol"), "aborted");
     },
     onResponseError(_controller, error) {
+      if (isOver) return;
       const refusal = isStreaming
         ? new Refusal("upstream_truncated", {}, error)
         : toTransportRefusal(error, context.connectTimeoutMs);
+      // Whoever answers what is no HTTP can be reached all the same.
+      if (head === null && refusal.reason !== "upstream_protocol") flight.onVerdict(unreachableVerdict);
       finish(refusal, "ended");
     },
   };

@@ -1,68 +1,59 @@
-// GLM over HTTP/1.1: one pool of connections, dispatched at the lowest level that undici offers, so that the moment
-// of the send is known, bytes are forwarded as they come, and an abort closes the socket at once.
+// The upstreams over HTTP/1.1: each key is a target of its own, keys of one host share its connections. Dispatched at
+// the lowest level that undici offers, so that the moment of the send is known, bytes are forwarded as they come, and
+// an abort closes the socket at once.
 
-import { type Dispatcher, Pool } from "undici";
+import type { Dispatcher } from "undici";
 import type { Answer } from "../base/answer.ts";
 import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
-import { refusalOf } from "../base/refusal.ts";
-import { createAnswerJudge } from "./answer-judge.ts";
+import { Refusal, refusalOf } from "../base/refusal.ts";
+import { type Connections, createConnections, type ProxySettings } from "./connections.ts";
 import { createExchange } from "./exchange.ts";
-import type { Flight, Upstream, UpstreamRequest } from "./upstream.ts";
+import { createTarget, type Target } from "./target.ts";
+import { connectTimeoutMs } from "./timeouts.ts";
+import type { Flight, Upstream, UpstreamRequest, UpstreamTarget } from "./upstream.ts";
 
-export interface GlmUpstreamOptions {
-  /** Without a trailing slash, such as "https://open.bigmodel.cn/api/paas/v4". */
-  readonly baseUrl: string;
-  readonly apiKey: string;
+export interface UpstreamPoolOptions {
+  readonly targets: readonly UpstreamTarget[];
   /** Sent as user-agent. */
   readonly product: string;
+  /** What stands between us and the upstreams, or null. */
+  readonly proxy: ProxySettings | null;
   readonly clock: Clock;
   /** Bytes of answers that are being collected, all calls together. */
   readonly collectBudget: ByteBudget;
 }
 
-export const connectTimeoutMs = 10_000;
+export function createUpstreamPool(options: UpstreamPoolOptions): Upstream {
+  const { product, clock, collectBudget } = options;
+  const connections: Connections = createConnections(options.proxy);
+  let targets = new Map<string, Target>();
 
-export function createGlmUpstream(options: GlmUpstreamOptions): Upstream {
-  const { baseUrl, apiKey, product, clock, collectBudget } = options;
-  const { origin, pathname } = new URL(baseUrl);
-  const judge = createAnswerJudge(apiKey, clock);
-  const basePath = pathname.replace(/\/+$/, "");
-  const pool = new Pool(origin, {
-    // Admission bounds the calls in flight; a second bound here would make granted calls wait unseen.
-    connections: null,
-    pipelining: 1,
-    allowH2: false,
-    connectTimeout: connectTimeoutMs,
-    // Thinking models are silent for minutes: the call's own deadlines rule, each with its own error.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    keepAliveTimeout: 4_000,
-    keepAliveTimeoutThreshold: 4_000,
-    maxHeaderSize: 16_384,
-    maxRequestsPerClient: 1_000,
-    strictContentLength: true,
-    autoSelectFamily: true,
-  });
-  // Built from scratch: nothing of the client's headers reaches the upstream.
-  const headers = ["authorization", `Bearer ${apiKey}`, "content-type", "application/json", "user-agent", product];
-  headers.push("accept-encoding", "identity", "accept");
+  function configure(described: readonly UpstreamTarget[]): void {
+    targets = new Map(described.map((target) => [target.name, createTarget(target, product, clock)]));
+    connections.keepOnly(new Set([...targets.values()].flatMap(({ origins }) => origins)));
+  }
 
   async function send(request: UpstreamRequest, flight: Flight): Promise<Answer> {
     if (flight.signal.aborted) {
       flight.onEnd("aborted");
       throw refusalOf(flight.signal);
     }
-    const exchange = createExchange(request, flight, { judge, clock, connectTimeoutMs, collectBudget });
-    const dispatch: Dispatcher.DispatchOptions = {
-      method: "POST",
-      path: basePath + request.path,
-      headers: [...headers, request.isStream ? "text/event-stream" : "application/json"],
-      body: request.body,
-    };
-    pool.dispatch(dispatch, exchange.handler);
-    return exchange.answer;
+    try {
+      const target = targets.get(flight.upstreamKey);
+      // Taken out of the configuration in the moment between its grant and its send.
+      if (!target) throw new Refusal("upstream_account", { retryAfterMs: 1_000 });
+      const { origin, dispatch, judge, way } = target.prepare(request);
+      const exchange = createExchange(way, flight, { judge, clock, connectTimeoutMs, collectBudget });
+      const sending: Dispatcher.DispatchOptions = { origin, ...dispatch };
+      connections.to(origin).dispatch(sending, exchange.handler);
+      return exchange.answer;
+    } catch (error) {
+      flight.onEnd("aborted");
+      throw error;
+    }
   }
 
-  return { send, close: () => pool.destroy() };
+  configure(options.targets);
+  return { send, configure, close: connections.close };
 }

@@ -103,10 +103,14 @@ export function readErrorBody(parsed: unknown): { code: string | null; message: 
   const { error, code, msg, success } = parsed as Record<string, unknown>;
   if (typeof error === "string") return { code: null, message: clean(error) };
   if (typeof error === "object" && error !== null) {
-    const { code: inner, message } = error as Record<string, unknown>;
-    return { code: toCode(inner), message: clean(message) };
+    const { code: inner, type, message } = error as Record<string, unknown>;
+    const words = clean(message);
+    // GLM's Anthropic surface has the code in the words, "[1305][…][request id]", or in place of the type.
+    const inWords = /^\[(-?\w{1,40})\]/.exec(words)?.[1] ?? null;
+    const asType = typeof type === "string" && /^\d{1,10}$/.test(type) ? type : null;
+    return { code: toCode(inner) ?? asType ?? inWords, message: words };
   }
-  if (success === false || (code !== undefined && msg !== undefined))
+  if (success === false || (success !== true && code !== undefined && msg !== undefined))
     return { code: toCode(code), message: clean(msg) };
   return null;
 }

@@ -15,7 +15,7 @@ export { until } from "./until.ts";
 
 /** Limits of the one key may stand beside the others. */
 type LimitOverrides = Partial<AdmissionLimits & GateLimits>;
-type Whole = "store" | "prices" | "dataFolder";
+type Whole = "store" | "prices" | "proxy" | "dataFolder";
 type Overrides = { readonly [Section in Exclude<keyof Settings, "rateLimit" | Whole>]?: Partial<Settings[Section]> } & {
   readonly [Section in Whole]?: Settings[Section];
 } & { readonly rateLimit?: LimitOverrides };
@@ -42,6 +42,7 @@ export const testSettings: Settings = {
     host: "127.0.0.1",
     port: 0,
     bodyBytesMax: 1024 * 1024,
+    uploadBytesMax: 8 * 1024 * 1024,
     shutdownGraceMs: 2_000,
     writeStallMs: 30_000,
     trustedProxies: [],
@@ -65,6 +66,8 @@ export const testSettings: Settings = {
     timeouts: { totalMs: 20_000, firstByteMs: null, idleMs: null },
     models: [],
     aliases: new Map(),
+    upstreams: [],
+    fallbacks: new Map(),
   },
   rateLimit: {
     keys: [{ name: "default", startsPerSecond: 1_000, concurrencyMax: null, tokensPerMinute: null, models: null }],
@@ -89,8 +92,16 @@ export const testSettings: Settings = {
   },
   quotas: { timeZone: "UTC", assumedOutputTokens: 1_024 },
   prices: { currency: "CNY", models: [] },
+  cache: { isEnabled: false, bytesMax: 1024 * 1024, entryBytesMax: 64 * 1024, ttlMs: 60_000, models: [] },
+  proxy: null,
   dataFolder: join(tmpdir(), "glm-proxy-test-unused"),
 };
+
+/** The simulator as the pool's only upstream. */
+function toUpstream({ origin, baseUrl }: Simulator): Settings["glm"]["upstreams"][number] {
+  const anthropicBaseUrl = `${origin}/api/anthropic`;
+  return { name: "default", kind: "glm", apiKey: upstreamKey, baseUrl, anthropicBaseUrl };
+}
 
 export function withLimits(limits: AdmissionLimits, overrides: LimitOverrides = {}): AdmissionLimits {
   const { startsPerSecond, concurrencyMax, tokensPerMinute, ...others } = overrides;
@@ -110,7 +121,7 @@ export async function startGateway(
   const settings: Settings = {
     server: { ...testSettings.server, ...overrides.server },
     auth: { ...testSettings.auth, ...overrides.auth },
-    glm: { ...testSettings.glm, baseUrl: simulator.baseUrl, ...overrides.glm },
+    glm: { ...testSettings.glm, baseUrl: simulator.baseUrl, upstreams: [toUpstream(simulator)], ...overrides.glm },
     rateLimit: withLimits(testSettings.rateLimit, overrides.rateLimit),
     metrics: { ...testSettings.metrics, ...overrides.metrics },
     log: { ...testSettings.log, ...overrides.log },
@@ -118,6 +129,8 @@ export async function startGateway(
     ledger: { ...testSettings.ledger, ...overrides.ledger },
     quotas: { ...testSettings.quotas, ...overrides.quotas },
     prices: overrides.prices ?? testSettings.prices,
+    cache: { ...testSettings.cache, ...overrides.cache },
+    proxy: overrides.proxy ?? testSettings.proxy,
     dataFolder: overrides.dataFolder ?? testSettings.dataFolder,
   };
   const logLines: string[] = [];

@@ -1,6 +1,7 @@
 // The fair scheduler as plainly as it can be said: one array of waiting calls, looked through from end to end for each
-// decision. It is what the real core is compared with, call by call. It knows several keys, rates, calls at once, tokens
-// of keys, users' limits, weights, classes, flows, a full queue and deadlines; it knows no upstream that refuses.
+// decision. It is what the real core is compared with, call by call. It knows several keys of accounts, their weights,
+// rates, calls at once and tokens, users' limits, weights, classes, flows, a full queue and deadlines; it knows no
+// upstream that refuses.
 
 import type { OfferedCall } from "../../src/admission/core.ts";
 import type { AdmissionLimits, GateLimits, KeyLimits } from "../../src/admission/scheduler.ts";
@@ -41,6 +42,8 @@ const debtMsMax = 60_000;
 /** Share of the newest call in the mean of what calls take. */
 const meanShare = 0.2;
 const minuteMs = 60_000;
+/** An account without a bound counts as four times the largest, and at least so many places. */
+const unboundPlacesMin = 8;
 /** Tokens are forgotten by the tenth of a second. */
 const tokenStepMs = 100;
 
@@ -68,6 +71,9 @@ export class ReferenceScheduler {
   readonly #root = createNode(1, null);
   readonly #nodes = new Map<string, Node>();
   readonly #means = new Map<string, Means>();
+  /** Calls that each key was chosen for, by its weight, and the fewest when one was last chosen. */
+  readonly #turns = new Map<KeyLimits, number>();
+  #leastTurns = 0;
   #sequence = 0;
 
   constructor(limits: AdmissionLimits) {
@@ -137,6 +143,8 @@ export class ReferenceScheduler {
     for (let found = this.#next(now); found; found = this.#next(now)) {
       const { waiting, key } = found;
       this.#leaveQueue(waiting);
+      this.#leastTurns = this.#turnsOf(key);
+      this.#turns.set(key, this.#leastTurns + 1 / (key.weight ?? 1));
       this.#start(waiting, key);
       answers.push({ kind: "granted", callId: waiting.call.callId });
     }
@@ -148,10 +156,11 @@ export class ReferenceScheduler {
    * and not on the key that has the tokens for it first.
    */
   #next(now: number): { waiting: Waiting; key: KeyLimits } | null {
-    const kept: KeyLimits[] = [];
+    const kept: string[] = [];
     const passed: Waiting[] = [];
     for (;;) {
-      const openKeysOf = ({ call }: Waiting) => this.#openKeys(call, now).filter((key) => !kept.includes(key));
+      const openKeysOf = ({ call }: Waiting) =>
+        this.#openKeys(call, now).filter((key) => !kept.includes(accountOf(key)));
       const candidates = this.#waiting.filter(
         (waiting) =>
           !passed.some((other) => this.#isOneList(other.call, waiting.call)) && openKeysOf(waiting).length > 0,
@@ -160,12 +169,15 @@ export class ReferenceScheduler {
       const waiting = this.#pick(candidates);
       const open = openKeysOf(waiting).map((key) => ({
         key,
-        room: this.#roomOf(key, now),
+        load: this.#loadOf(key, now),
+        turns: this.#turnsOf(key),
         tokensAt: this.#tokensAt(key, waiting.call.outputTokensMax ?? 0, now),
       }));
       const ready = open.filter(({ tokensAt }) => tokensAt <= now);
-      if (ready.length > 0) return { waiting, key: ready.reduce((a, b) => (b.room > a.room ? b : a)).key };
-      kept.push(open.reduce((a, b) => (b.tokensAt < a.tokensAt ? b : a)).key);
+      const isTaken = (a: { load: number; turns: number }, b: { load: number; turns: number }) =>
+        a.load < b.load || (a.load === b.load && a.turns < b.turns);
+      if (ready.length > 0) return { waiting, key: ready.reduce((a, b) => (isTaken(b, a) ? b : a)).key };
+      kept.push(accountOf(open.reduce((a, b) => (b.tokensAt < a.tokensAt ? b : a)).key));
       passed.push(waiting);
     }
   }
@@ -202,8 +214,8 @@ export class ReferenceScheduler {
     if (!this.#hasRoom(user, 0, now, false, (other) => other.call.userId === call.userId)) return [];
     const model = models.find(({ pattern }) => pattern === call.model);
     return keys.filter((key) => {
-      const isOfKey = (other: Trace) => other.key === key;
-      const isOfModel = (other: Trace) => other.key === key && other.call.model === call.model;
+      const isOfKey = (other: Trace) => accountOf(other.key) === accountOf(key);
+      const isOfModel = (other: Trace) => isOfKey(other) && other.call.model === call.model;
       return (
         serves(key, call) &&
         // After a call beyond the limit it is shut for all.
@@ -237,10 +249,10 @@ export class ReferenceScheduler {
     const max = key.tokensPerMinute;
     if (max === null) return now;
     const reserved = Array.from(this.#running.values())
-      .filter((running) => running.key === key)
+      .filter((running) => accountOf(running.key) === accountOf(key))
       .reduce((sum, running) => sum + (running.call.outputTokensMax ?? 0), 0);
     const used = this.#used
-      .filter((trace) => trace.key === key)
+      .filter((trace) => accountOf(trace.key) === accountOf(key))
       .map(({ at, tokens }) => ({ tokens, until: this.#forgottenAt(at) }));
     const fitsAt = [now, ...used.map(({ until }) => until)].filter((at) => {
       const counting = used.filter(({ until }) => at < until).reduce((sum, { tokens }) => sum + tokens, reserved);
@@ -254,11 +266,20 @@ export class ReferenceScheduler {
     return (Math.floor(at / tokenStepMs) + 1) * tokenStepMs + minuteMs + this.#limits.sendGuardMs;
   }
 
-  /** Share of its places that is free. */
-  #roomOf(key: KeyLimits, now: number): number {
-    const running = Array.from(this.#running.values()).filter((trace) => trace.key === key);
-    const lingering = this.#lingering.filter((trace) => trace.key === key && trace.until > now);
-    return 1 - (running.length + lingering.length) / (key.concurrencyMax ?? Number.MAX_SAFE_INTEGER);
+  /** Share of its account's places that is taken, by weight. */
+  #loadOf(key: KeyLimits, now: number): number {
+    const { keys } = this.#limits;
+    const isOfAccount = (trace: { key: KeyLimits }) => accountOf(trace.key) === accountOf(key);
+    const running = Array.from(this.#running.values()).filter(isOfAccount);
+    const lingering = this.#lingering.filter((trace) => isOfAccount(trace) && trace.until > now);
+    const largest = Math.max(...keys.map(({ concurrencyMax }) => concurrencyMax ?? 0));
+    const places = key.concurrencyMax ?? Math.max(unboundPlacesMin, 4 * largest);
+    const weight = Math.max(...keys.filter((other) => accountOf(other) === accountOf(key)).map(weightOf));
+    return (running.length + lingering.length) / (places * weight);
+  }
+
+  #turnsOf(key: KeyLimits): number {
+    return Math.max(this.#turns.get(key) ?? 0, this.#leastTurns);
   }
 
   /** Down the tree: the child with the least virtual time, among equals the one that began to wait first. */
@@ -295,7 +316,9 @@ export class ReferenceScheduler {
 
   /** By what all keys bear together that serve the model. */
   #priceOf(call: OfferedCall, { slotMs, tokens }: Means): number {
-    const keys = this.#limits.keys.filter((key) => serves(key, call));
+    const serving = this.#limits.keys.filter((key) => serves(key, call));
+    // Each account once: its keys have the same limits.
+    const keys = [...new Map(serving.map((key) => [accountOf(key), key])).values()];
     const ofModel = this.#limits.models.find(({ pattern }) => pattern === call.model)?.concurrencyMax ?? null;
     const rate = sum(keys, (key) => orUnbound(key.startsPerSecond) / 1_000);
     const slots = sum(keys, (key) => Math.min(orUnbound(key.concurrencyMax), orUnbound(ofModel)));
@@ -379,6 +402,14 @@ function moveMeans(means: Map<string, Means>, name: string, taken: Means): void 
 
 function serves(key: KeyLimits, { model }: OfferedCall): boolean {
   return key.models === null || key.models.includes(model);
+}
+
+function accountOf({ account, name }: KeyLimits): string {
+  return account ?? name;
+}
+
+function weightOf({ weight = 1 }: KeyLimits): number {
+  return weight;
 }
 
 function orUnbound(limit: number | null): number {

@@ -1,0 +1,115 @@
+// Receives a form that may be too large to be kept: its beginning is read, so that it can be known what it is for; the
+// rest stays with the client until the upstream takes it.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { PassThrough, type Readable } from "node:stream";
+import { Refusal, refusalOf } from "../base/refusal.ts";
+import type { Incoming } from "../surfaces/endpoint.ts";
+import type { BodyBounds } from "./body.ts";
+
+export interface UploadBounds extends BodyBounds {
+  readonly uploadBytesMax: number;
+}
+
+/** Whose upload it is: told when it breaks. */
+export interface Uploader {
+  readonly signal: AbortSignal;
+  abort(refusal: Refusal): void;
+}
+
+/** A form up to this size is kept: it can be sent again, as everything small can. */
+export const keptBytesMax = 256 * 1024;
+/** A client that sends nothing for so long, while the upstream would take it, is given up. */
+export const silenceMsMax = 30_000;
+
+/**
+ * Resolves with the beginning, and with the whole as a stream if there is more. Rejects with `body_too_large`,
+ * `memory_full`, `request_timeout`, or what the signal was aborted with. Later the same end the call.
+ */
+export async function receiveUpload(
+  request: IncomingMessage,
+  response: ServerResponse,
+  bounds: UploadBounds,
+  uploader: Uploader,
+): Promise<Pick<Incoming, "body" | "upload">> {
+  const { headers } = request;
+  const { uploadBytesMax, budget } = bounds;
+  const byteCount = headers["content-length"] === undefined ? null : Number(headers["content-length"]);
+  if ((byteCount ?? 0) > uploadBytesMax) throw new Refusal("body_too_large", { limit: uploadBytesMax });
+  if (uploader.signal.aborted) throw refusalOf(uploader.signal);
+  if (!budget.take(keptBytesMax)) throw new Refusal("memory_full", { retryAfterMs: 1_000 });
+  response.once("close", () => budget.give(keptBytesMax));
+  if (headers.expect !== undefined) response.writeContinue();
+
+  const { chunks, isWhole } = await readBeginning(request, bounds, uploader.signal);
+  const body = Buffer.concat(chunks);
+  if (isWhole) return { body, upload: null };
+  return { body, upload: { stream: passOn(body, request, bounds, uploader), byteCount } };
+}
+
+async function readBeginning(
+  request: IncomingMessage,
+  { clock }: UploadBounds,
+  signal: AbortSignal,
+): Promise<{ chunks: Buffer[]; isWhole: boolean }> {
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+  const chunks: Buffer[] = [];
+  let byteCount = 0;
+  const onData = (chunk: Buffer) => {
+    chunks.push(chunk);
+    byteCount += chunk.length;
+    if (byteCount >= keptBytesMax) resolve(false);
+  };
+  const onEnd = () => resolve(true);
+  const onAbort = () => reject(refusalOf(signal));
+  request.on("data", onData).once("end", onEnd).once("error", onAbort);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const cancel = clock.after(silenceMsMax, () => reject(new Refusal("request_timeout")));
+  try {
+    return { chunks, isWhole: await promise };
+  } finally {
+    cancel();
+    request.pause();
+    request.off("data", onData).off("end", onEnd).off("error", onAbort);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** The beginning again, then what still comes: as fast as it is taken, and not more than may be. */
+function passOn(beginning: Buffer, request: IncomingMessage, bounds: UploadBounds, uploader: Uploader): Readable {
+  const { uploadBytesMax, clock } = bounds;
+  const body = new PassThrough();
+  let byteCount = beginning.length;
+  let heardAt = clock.now();
+  let cancel = clock.after(silenceMsMax, checkSilence);
+
+  function checkSilence(): void {
+    // Nobody asks it for more: then the upstream is slow, and the call's own deadlines rule.
+    if (body.writableNeedDrain) heardAt = clock.now();
+    const silentMs = clock.now() - heardAt;
+    if (silentMs >= silenceMsMax) breakOff(new Refusal("request_timeout"));
+    else cancel = clock.after(silenceMsMax - silentMs, checkSilence);
+  }
+
+  function breakOff(refusal: Refusal): void {
+    uploader.abort(refusal);
+    body.destroy();
+  }
+
+  request.on("data", (chunk: Buffer) => {
+    byteCount += chunk.length;
+    heardAt = clock.now();
+    if (byteCount > uploadBytesMax) breakOff(new Refusal("body_too_large", { limit: uploadBytesMax }));
+  });
+  request.pause();
+  body.write(beginning);
+  request.pipe(body);
+  body.once("close", () => {
+    cancel();
+    request.unpipe(body);
+  });
+  // What breaks the upload ends the call, which is told by its own signal.
+  body.on("error", () => {});
+  uploader.signal.addEventListener("abort", () => body.destroy(), { once: true });
+  return body;
+}

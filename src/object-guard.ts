@@ -1,0 +1,84 @@
+// Files, tasks and the like live upstream, under one key, and belong to who made them: the seam between calls and what
+// is remembered of such objects.
+
+import type { Answer, WholeAnswer } from "./base/answer.ts";
+import type { Caller } from "./base/principal.ts";
+import { Refusal } from "./base/refusal.ts";
+import type { UpstreamObjects } from "./objects/objects.ts";
+import type { CallRequest, ObjectUse } from "./surfaces/endpoint.ts";
+
+export interface ObjectGuard {
+  /**
+   * The upstream key that the call is bound to; null: any will do. Rejects with `unknown_object` when it names what is
+   * not its caller's: whether it exists is nobody else's business.
+   */
+  locate(caller: Caller, request: CallRequest): Promise<string | null>;
+  /** Remembers what the answer made, forgets what it ended, and leaves out of lists what is not the caller's. */
+  review(caller: Caller, request: CallRequest, upstreamKey: string, answer: Answer): Promise<Answer>;
+}
+
+/** Tasks whose tokens have been counted: their result may be fetched often. */
+const countedTasksMax = 10_000;
+
+export function createObjectGuard(objects: UpstreamObjects): ObjectGuard {
+  const countedTasks = new Set<string>();
+
+  async function requireOwn(caller: Caller, id: string): Promise<string | null> {
+    const object = await objects.find(id);
+    const isAdmin = caller.role === "admin";
+    if (object !== null && (isAdmin || object.owner === caller.userId)) return object.upstreamKey;
+    // What was made elsewhere is an administrator's alone.
+    if (object === null && isAdmin) return null;
+    throw new Refusal("unknown_object", { detail: "there is no such object, or it is not yours" });
+  }
+
+  async function locate(caller: Caller, { object }: CallRequest): Promise<string | null> {
+    if (object === null) return null;
+    let home: string | null = null;
+    for (const id of object.uses) home = (await requireOwn(caller, id)) ?? home;
+    return home;
+  }
+
+  async function review(caller: Caller, request: CallRequest, upstreamKey: string, answer: Answer): Promise<Answer> {
+    const { object, family } = request;
+    if (object === null) return answer;
+    if (object.deletes) for (const id of object.uses) objects.forget(id);
+    if (answer.kind !== "whole") return answer;
+    if (object.creates) noteCreated(caller, object, upstreamKey, answer);
+    if (object.lists && caller.role !== "admin") return hideOthers(caller, answer);
+    return family === "poll" && object.kind === "task" ? countOnce(object, answer) : answer;
+  }
+
+  function noteCreated(caller: Caller, { kind }: ObjectUse, upstreamKey: string, { parsed }: WholeAnswer): void {
+    const { id, task_id } = (parsed ?? {}) as { id?: unknown; task_id?: unknown };
+    const { userId: owner, keyId } = caller;
+    for (const made of [id, task_id]) {
+      if (typeof made === "string") objects.note({ id: made, kind, upstreamKey, owner, keyId });
+    }
+  }
+
+  async function hideOthers(caller: Caller, answer: WholeAnswer): Promise<WholeAnswer> {
+    const { data, ...rest } = (answer.parsed ?? {}) as { data?: unknown };
+    if (!Array.isArray(data)) throw new Refusal("upstream_unexpected", { detail: "it lists nothing" });
+    const own = [];
+    for (const item of data as { id?: unknown }[]) {
+      const known = typeof item?.id === "string" ? await objects.find(item.id) : null;
+      if (known?.owner === caller.userId) own.push(item);
+    }
+    const parsed = { ...rest, data: own };
+    return { ...answer, parsed, body: Buffer.from(JSON.stringify(parsed)) };
+  }
+
+  /** Only the first result that reports tokens is read for them. */
+  function countOnce({ uses }: ObjectUse, answer: WholeAnswer): WholeAnswer {
+    const [id = ""] = uses;
+    if (countedTasks.has(id)) return { ...answer, parsed: null };
+    if ((answer.parsed as { usage?: unknown } | null)?.usage) {
+      if (countedTasks.size >= countedTasksMax) countedTasks.clear();
+      countedTasks.add(id);
+    }
+    return answer;
+  }
+
+  return { locate, review };
+}

@@ -1,0 +1,58 @@
+// Anthropic's Messages, as Claude Code and Anthropic's SDKs ask for them. The body goes to the upstream's own endpoint
+// of that kind as it is, its betas included; an upstream without one is asked for a chat completion instead.
+
+import { randomUUID } from "node:crypto";
+import { translateMessages } from "../translation/messages/translate-messages.ts";
+import { anthropicSurface } from "./anthropic-surface.ts";
+import { isDeterministic } from "./determinism.ts";
+import type { CallRequest, Endpoint, Incoming } from "./endpoint.ts";
+import { parseJsonRequest, readIsStream, readModel, requireMessages, toCount } from "./request-body.ts";
+
+/** Headers that say which version of the API is spoken, and what of it that is not final. */
+const forwardedHeaders = ["anthropic-version", "anthropic-beta"] as const;
+/** As admission guesses: JSON with English or Chinese text. */
+const inputBytesPerToken = 3.5;
+
+export const messagesEndpoint: Endpoint = {
+  name: "messages",
+  surface: anthropicSurface,
+  takes: "json",
+  parseRequest(incoming, aliases) {
+    const { body, contentType } = incoming;
+    const { fields, withModel } = parseJsonRequest(body);
+    const model = readModel(fields);
+    requireMessages(fields);
+    const isStream = readIsStream(fields);
+    const toRequest = (target: string): CallRequest => ({
+      method: "POST",
+      api: "anthropic",
+      path: `/v1/messages${incoming.query}`,
+      model: target,
+      family: "chat",
+      isStream,
+      outputTokensMax: toCount(fields.max_tokens),
+      body: target === model ? body : withModel(target),
+      upload: null,
+      contentType,
+      headers: forward(incoming),
+      answers: "json",
+      isDeterministic: isDeterministic(fields),
+      format: "messages",
+      object: null,
+      translate: (nowMs) =>
+        translateMessages(fields, {
+          requestId: randomUUID(),
+          model,
+          upstreamModel: target,
+          nowSeconds: Math.floor(nowMs / 1_000),
+          inputTokensEstimate: Math.ceil(body.length / inputBytesPerToken),
+        }),
+      forModel: toRequest,
+    });
+    return toRequest(aliases.get(model) ?? model);
+  },
+};
+
+function forward({ header }: Incoming): string[] {
+  return forwardedHeaders.flatMap((name) => (header(name) === "" ? [] : [name, header(name)]));
+}

@@ -1,0 +1,81 @@
+// What all JSON requests have in common: valid, an object, not too deep, a model that may have another name upstream.
+
+import { isUtf8 } from "node:buffer";
+import { scanJson } from "../base/json-scan.ts";
+import { Refusal } from "../base/refusal.ts";
+
+/** Deeper JSON is refused: nothing sensible nests so far, and not every parser upstream survives it. */
+const jsonDepthMax = 64;
+const modelCharactersMax = 256;
+
+export interface JsonRequest {
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Puts the name in the place of the model's, and touches no other byte. */
+  withModel(model: string): Buffer;
+}
+
+/** Throws `invalid_json`. */
+export function parseJsonRequest(body: Buffer): JsonRequest {
+  if (!isUtf8(body)) throw new Refusal("invalid_json", { detail: "it is not valid UTF-8" });
+  const { depth } = scanJson(body, null);
+  if (depth > jsonDepthMax)
+    throw new Refusal("invalid_json", { detail: `it nests deeper than ${jsonDepthMax} levels` });
+  return {
+    fields: parseObject(body),
+    withModel: (model) => replaceSpans(body, scanJson(body, "model").spans, JSON.stringify(model)),
+  };
+}
+
+/** The model as the client calls it. Throws `invalid_field`. */
+export function readModel({ model }: JsonRequest["fields"]): string {
+  if (typeof model !== "string" || model === "") throw invalid("model", "it must be a model's name");
+  if (model.length > modelCharactersMax) throw invalid("model", `it is longer than ${modelCharactersMax} characters`);
+  return model;
+}
+
+/** Throws `invalid_field`. */
+export function readIsStream({ stream }: JsonRequest["fields"]): boolean {
+  if (stream !== undefined && stream !== null && typeof stream !== "boolean") {
+    throw invalid("stream", "it must be true or false");
+  }
+  return stream === true;
+}
+
+/** Throws `invalid_field`. */
+export function requireMessages({ messages }: JsonRequest["fields"]): void {
+  if (!Array.isArray(messages) || messages.length === 0) throw invalid("messages", "it must be a list with a message");
+}
+
+/** A positive whole number, or null: the upstream judges what else is sent. */
+export function toCount(value: unknown): number | null {
+  return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : null;
+}
+
+export function invalid(param: string, detail: string): Refusal {
+  return new Refusal("invalid_field", { param, detail });
+}
+
+function parseObject(body: Buffer): Record<string, unknown> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body.toString("utf8"));
+  } catch {
+    throw new Refusal("invalid_json");
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    throw new Refusal("invalid_json", { detail: "it must be an object" });
+  }
+  return parsed as Record<string, unknown>;
+}
+
+/** A repeated key is replaced everywhere: which one counts is the upstream's choice. */
+function replaceSpans(body: Buffer, spans: readonly (readonly [number, number])[], value: string): Buffer {
+  const parts: Buffer[] = [];
+  let from = 0;
+  for (const [start, end] of spans) {
+    parts.push(body.subarray(from, start), Buffer.from(value));
+    from = end;
+  }
+  parts.push(body.subarray(from));
+  return Buffer.concat(parts);
+}

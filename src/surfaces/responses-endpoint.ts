@@ -1,0 +1,49 @@
+// OpenAI's Responses, as Codex and newer SDKs ask for them: always by way of a chat completion, which is what GLM serves.
+
+import { randomUUID } from "node:crypto";
+import { translateResponses } from "../translation/responses/translate-responses.ts";
+import { isDeterministic } from "./determinism.ts";
+import type { CallRequest, Endpoint } from "./endpoint.ts";
+import { openAiSurface } from "./openai-surface.ts";
+import { parseJsonRequest, readIsStream, readModel, toCount } from "./request-body.ts";
+
+export const responsesEndpoint: Endpoint = {
+  name: "responses",
+  surface: openAiSurface,
+  takes: "json",
+  parseRequest({ body, contentType }, aliases) {
+    const { fields } = parseJsonRequest(body);
+    const model = readModel(fields);
+    const isStream = readIsStream(fields);
+    const toRequest = (target: string): CallRequest => {
+      const translate = (nowMs: number) =>
+        translateResponses(fields, {
+          requestId: randomUUID(),
+          model,
+          upstreamModel: target,
+          nowSeconds: Math.floor(nowMs / 1_000),
+          inputTokensEstimate: 0,
+        });
+      return {
+        method: "POST",
+        api: "responses",
+        path: "/responses",
+        model: target,
+        family: "chat",
+        isStream,
+        outputTokensMax: toCount(fields.max_output_tokens),
+        body,
+        upload: null,
+        contentType,
+        headers: [],
+        answers: "json",
+        isDeterministic: isDeterministic(fields),
+        format: "responses",
+        object: null,
+        translate,
+        forModel: toRequest,
+      };
+    };
+    return toRequest(aliases.get(model) ?? model);
+  },
+};
