@@ -14,6 +14,7 @@ import type { TrafficClass } from "../base/principal.ts";
 import type { RemainingLimit } from "../base/queue-facts.ts";
 import type { RefusalFacts, RefusalReason } from "../base/refusal.ts";
 import type { Verdict } from "../base/verdict.ts";
+import type { KeyHealths } from "./key-healths.ts";
 import type { AdmissionLimits, Decision, Place, SchedulerGauges, SchedulerSnapshot, Standing } from "./scheduler.ts";
 
 export interface SchedulerCore {
@@ -33,6 +34,8 @@ export interface SchedulerCore {
   /** Starts, refuses and unblocks whatever is due. The turn's arrays are the caller's. */
   tick(now: number): Turn;
   configure(limits: AdmissionLimits, now: number): void;
+  /** The health of keys has changed behind its back. */
+  recheck(now: number): void;
   /** Takes everybody out who waits. */
   clear(): readonly Waiter[];
   standing(waiter: Waiter, now: number): Standing;
@@ -48,6 +51,10 @@ export interface OfferedCall {
   readonly class: TrafficClass;
   readonly flowId: string;
   readonly model: string;
+  /** As in the port's wish. */
+  readonly upstreamKey?: string | null;
+  readonly keyKind?: string | null;
+  readonly affinity?: string | null;
   readonly patienceMs: number | null;
   readonly inputBytes: number;
   readonly outputTokensMax: number | null;
@@ -100,6 +107,8 @@ export interface CoreOptions {
   readonly limits: AdmissionLimits;
   /** Uniform in [0, 1), for jitter only. */
   readonly random: () => number;
+  /** Of the keys, where several cores share them. Default: its own. */
+  readonly healths?: KeyHealths;
   /** Told of what concerns the upstream and its limits, which is rare. */
   readonly observer?: DecisionObserver;
   /** For the decisions on single calls, asked anew for each: null, nobody wants to know, and none is made. */

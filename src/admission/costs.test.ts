@@ -35,7 +35,7 @@ function callOf(changes: Partial<OfferedCall> = {}): OfferedCall {
 }
 
 function grantOf(changes: Partial<OfferedCall> = {}): Grant {
-  const place = { sequence: 1, arrivedAt: 0, deadlineAt: 5_000, tryCount: 0, upstreamRefusal: null };
+  const place = { sequence: 1, arrivedAt: 0, deadlineAt: 5_000, tryCount: 0, upstreamRefusal: null, triedKeys: [] };
   return { call: callOf(changes), place, upstreamKey: "key", positionAtArrival: 0, etaMsAtArrival: 0, grantedAt: 0 };
 }
 

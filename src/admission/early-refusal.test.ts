@@ -26,7 +26,7 @@ function createQueue() {
       retryCount: 0,
       place: null,
     };
-    const place = { sequence, arrivedAt: 0, deadlineAt, tryCount: 0, upstreamRefusal: null };
+    const place = { sequence, arrivedAt: 0, deadlineAt, tryCount: 0, upstreamRefusal: null, triedKeys: [] };
     const waiter = new QueuedWaiter(call, queue.shareOf(call, false), place, { tokens: 0, isDebt: false });
     queue.add(waiter, deadlineAt);
     return waiter;

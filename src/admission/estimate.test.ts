@@ -5,6 +5,7 @@ import { limitsOf, type TestLimits } from "../../test/contracts/scheduler.contra
 import { Alarms } from "./alarms.ts";
 import type { OfferedCall } from "./core.ts";
 import { Costs } from "./costs.ts";
+import { anywhere } from "./destination.ts";
 import { adviseRetryMs, Estimator } from "./estimate.ts";
 import { Gates, Hold } from "./gates.ts";
 import { KeyPool } from "./key-pool.ts";
@@ -43,9 +44,16 @@ function setUp(limits: AdmissionLimits) {
     };
     const session = root.child("default", 4).child("ada", 1).child("chat", 1);
     session.enter();
-    const place = { sequence: 0, arrivedAt: now, deadlineAt: now + 5_000, tryCount: 0, upstreamRefusal: null };
+    const place = {
+      sequence: 0,
+      arrivedAt: now,
+      deadlineAt: now + 5_000,
+      tryCount: 0,
+      upstreamRefusal: null,
+      triedKeys: [],
+    };
     const waiter = new QueuedWaiter(call, session, place, { tokens, isDebt: false });
-    const choice = pool.choose(model, tokens, now);
+    const choice = pool.choose(anywhere(model), tokens, now);
     assert.ok(choice, "a key is open");
     const grant = running.start(waiter, choice, now, Number.POSITIVE_INFINITY);
     running.send(grant, now);
@@ -61,7 +69,7 @@ function setUp(limits: AdmissionLimits) {
   }
 
   const waitsMs = (now: number, counts: readonly number[]) =>
-    counts.map((ahead) => estimator.waitMs(model, 0, ahead, now));
+    counts.map((ahead) => estimator.waitMs(anywhere(model), 0, ahead, now));
   return { pool, costs, running, estimator, start, teach, waitsMs };
 }
 
@@ -141,9 +149,9 @@ describe("the wait that is foreseen", () => {
   it("follows the tokens: those of the calls ahead at the pace of the limit", () => {
     const { teach, estimator } = setUp(limits({ tokensPerMinute: 6_000 }));
     teach(1_000, 100);
-    assert.equal(estimator.waitMs(model, 5_900, 0, 1_000), 0);
-    assert.equal(estimator.waitMs(model, 100, 3, 1_000), 3_000, "100 tokens a second");
-    const oneTooMany = estimator.waitMs(model, 5_901, 0, 1_000);
+    assert.equal(estimator.waitMs(anywhere(model), 5_900, 0, 1_000), 0);
+    assert.equal(estimator.waitMs(anywhere(model), 100, 3, 1_000), 3_000, "100 tokens a second");
+    const oneTooMany = estimator.waitMs(anywhere(model), 5_901, 0, 1_000);
     assert.ok(oneTooMany >= 60_000 && oneTooMany <= 60_100, String(oneTooMany));
   });
 
@@ -157,7 +165,7 @@ describe("the wait that is foreseen", () => {
     assert.deepEqual(waitsMs(2_200, [0, 1, 2]), [0, 0, 1_000], "both of its places are free");
     for (const grant of running.grants) running.release(grant, 0, 2_300);
     pool.keys[0]?.gates.tokens?.spend(0, 1_000, 2_300);
-    assert.equal(estimator.waitMs(model, 1, 0, 2_300), 60_100, "the other key's tokens are of no use");
+    assert.equal(estimator.waitMs(anywhere(model), 1, 0, 2_300), 60_100, "the other key's tokens are of no use");
   });
 
   it("is the longest of all", () => {
@@ -170,7 +178,7 @@ describe("the wait that is foreseen", () => {
   it("is told as a day where it has no end", () => {
     const keys = [{ ...unlimited, name: "other", models: ["glm-5*"], startsPerSecond: 1 }];
     const { estimator } = setUp({ ...limits({}), keys });
-    assert.equal(estimator.waitMs(model, 0, 0, 0), dayMs);
+    assert.equal(estimator.waitMs(anywhere(model), 0, 0, 0), dayMs);
   });
 });
 

@@ -2,6 +2,7 @@
 // long as the last ones and nobody else comes; calls of those who have had less come first, so it is a lower bound.
 
 import type { Costs } from "./costs.ts";
+import type { Destination } from "./destination.ts";
 import type { Gates } from "./gates.ts";
 import type { KeyPool } from "./key-pool.ts";
 import { Quantile } from "./quantile.ts";
@@ -31,13 +32,13 @@ export class Estimator {
     this.#running = running;
   }
 
-  /** Milliseconds until the start of a call of the model that has `ahead` others before it. */
-  waitMs(model: string, tokens: number, ahead: number, now: number): number {
+  /** Milliseconds until the start of a call that goes there and has `ahead` others before it. */
+  waitMs(to: Destination, tokens: number, ahead: number, now: number): number {
     const longestMs = Math.max(
       0,
-      this.#byRateMs(model, ahead, now),
-      this.#bySlotMs(model, ahead, now),
-      this.#byTokensMs(model, tokens, ahead, now),
+      this.#byRateMs(to, ahead, now),
+      this.#bySlotMs(to, ahead, now),
+      this.#byTokensMs(to, tokens, ahead, now),
     );
     return Math.min(waitMsMax, longestMs);
   }
@@ -60,18 +61,21 @@ export class Estimator {
     return Math.max(byRateMs, bySlotMs);
   }
 
-  /** Each key takes its part of those ahead, by its rate. */
-  #byRateMs(model: string, ahead: number, now: number): number {
-    const { keys } = this.#pool;
-    const total = keys.length === 1 ? 0 : this.#pool.ratePerMs(model);
+  /** Each account takes its part of those ahead, by its rate. */
+  #byRateMs(to: Destination, ahead: number, now: number): number {
+    const { accounts } = this.#pool;
+    const total = accounts.length === 1 ? 0 : this.#pool.rateFor(to);
     let least = Number.POSITIVE_INFINITY;
-    for (const key of keys) {
-      if (!key.serves(model)) continue;
+    for (const account of accounts) {
+      const key = this.#pool.keyFor(account, to);
+      if (!key) continue;
+      const { gates, pace } = account;
       const part =
-        keys.length === 1 ? ahead : Math.floor((ahead * key.gates.rate) / key.pace.slowdown / 1_000 / total || 0);
-      const keyModel = key.models.get(model);
-      const windows = [key.gates.window, keyModel?.gates.window];
-      let at = Math.max(now, key.gates.blockedUntil, key.health.blockedUntil, keyModel?.health.blockedUntil ?? 0);
+        accounts.length === 1 ? ahead : Math.floor((ahead * gates.rate) / pace.slowdown / 1_000 / total || 0);
+      const keyModel = account.models.get(to.model);
+      const windows = [gates.window, keyModel?.gates.window];
+      const blocks = [gates.blockedUntil, key.health.blockedUntil, keyModel?.health.blockedUntil ?? 0];
+      let at = Math.max(now, ...blocks, keyModel?.barOf(key)?.blockedUntil ?? 0);
       for (const window of windows) if (window) at = Math.max(at, window.freeAfter(part, now));
       least = Math.min(least, at);
     }
@@ -79,18 +83,19 @@ export class Estimator {
   }
 
   /** Places become free as running calls end, then once for each call that takes one. */
-  #bySlotMs(model: string, ahead: number, now: number): number {
-    const slots = this.#pool.concurrencyOf(model);
+  #bySlotMs(to: Destination, ahead: number, now: number): number {
+    const slots = this.#pool.placesFor(to);
     if (slots === Number.POSITIVE_INFINITY) return 0;
-    const meanMs = this.#costs.slotMsOf(model);
+    const meanMs = this.#costs.slotMsOf(to.model);
+    const accounts = new Set(this.#pool.accounts.filter((account) => this.#pool.keyFor(account, to)));
     if (slots > slotsMax) {
-      const keys = this.#pool.keys.filter((key) => key.serves(model));
-      const inFlight = keys.reduce((sum, key) => sum + key.gates.inFlight, 0);
+      let inFlight = 0;
+      for (const { gates } of accounts) inFlight += gates.inFlight;
       return (Math.max(0, ahead + 1 + inFlight - slots) / slots) * meanMs;
     }
     const endsInMs: number[] = [];
     for (const { grantedAt, sentAt, key } of this.#running) {
-      if (!key.serves(model)) continue;
+      if (!accounts.has(key.account)) continue;
       const elapsedMs = now - (sentAt ?? grantedAt);
       // What has run for longer than usual will run on: as long as it has run is the best guess.
       endsInMs.push(elapsedMs <= meanMs ? meanMs - elapsedMs : elapsedMs);
@@ -103,16 +108,16 @@ export class Estimator {
     return (endsInMs[surplus + (ahead % slots)] as number) + rounds * meanMs;
   }
 
-  #byTokensMs(model: string, tokens: number, ahead: number, now: number): number {
-    const perMs = this.#pool.tokensPerMs(model);
+  #byTokensMs(to: Destination, tokens: number, ahead: number, now: number): number {
+    const perMs = this.#pool.tokensFor(to);
     if (perMs === Number.POSITIVE_INFINITY) return 0;
     let least = Number.POSITIVE_INFINITY;
-    for (const key of this.#pool.keys) {
-      if (!key.serves(model)) continue;
-      const freeAt = key.gates.tokens?.freeAt(now, tokens) ?? now;
+    for (const account of this.#pool.accounts) {
+      if (!this.#pool.keyFor(account, to)) continue;
+      const freeAt = account.gates.tokens?.freeAt(now, tokens) ?? now;
       least = Math.min(least, freeAt === Number.POSITIVE_INFINITY ? now : freeAt);
     }
-    return least - now + (ahead * this.#costs.meanTokensOf(model)) / perMs;
+    return least - now + (ahead * this.#costs.meanTokensOf(to.model)) / perMs;
   }
 }
 

@@ -9,6 +9,7 @@ import {
   calmLimits,
   limits,
   limitsOf,
+  limitsOfAccounts,
   limitsOfTokens,
   play,
   type Step,
@@ -85,6 +86,15 @@ describe("the fair core and its reference", () => {
     const wish = wishes({ hasPatience: true, hasTokens: true });
     const schedules = fc.tuple(fc.array(wish, { maxLength: 20 }), steps([], wish));
     const property = fc.property(limitsOfTokens({ refusesEarly: false }), schedules, (given, [wished, schedule]) => {
+      compare(given, [...wished.map((wish) => ({ kind: "offer" as const, wish })), ...schedule]);
+    });
+    fc.assert(property, runs);
+  });
+
+  it("14: do so with keys of one account, and keys of different weights", () => {
+    const wish = wishes({ hasTokens: true });
+    const schedules = fc.tuple(fc.array(wish, { maxLength: 20 }), steps([], wish));
+    const property = fc.property(limitsOfAccounts({ refusesEarly: false }), schedules, (given, [wished, schedule]) => {
       compare(given, [...wished.map((wish) => ({ kind: "offer" as const, wish })), ...schedule]);
     });
     fc.assert(property, runs);

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { CoreDriver } from "../../test/simulation/core-driver.ts";
+import { CoreDriver, type DrivenCall } from "../../test/simulation/core-driver.ts";
 import {
   assertConcurrency,
   assertConservation,
@@ -60,6 +60,21 @@ describe("the fair core, whatever happens", () => {
       fc.property(limits(), steps([delays]), (given, schedule) => {
         playAll(given, schedule, (driver) => {
           driver.onGrant = assertConcurrency;
+        });
+      }),
+      runs,
+    );
+  });
+
+  it("1, 2: does neither for calls that want a key, or are bound to one, with whatever keys of whatever accounts", () => {
+    fc.assert(
+      fc.property(limits(), steps([delays], wishes({ hasKeys: true })), (given, schedule) => {
+        playAll(given, schedule, (driver) => {
+          driver.onStep = (_, sent) => sent && assertRate(driver, sent);
+          driver.onGrant = (_, granted) => {
+            assertConcurrency(driver, granted);
+            assertBound(driver, granted);
+          };
         });
       }),
       runs,
@@ -221,9 +236,10 @@ describe("the fair core, whatever happens", () => {
               "model_barred",
               "restricted",
               "failed",
+              "unreachable",
             ]),
           ],
-          wishes({ hasPatience: true }),
+          wishes({ hasPatience: true, hasKeys: true }),
         ),
         (given, schedule) => {
           const driver = playAll(given, schedule, (watched) => {
@@ -258,6 +274,13 @@ describe("the fair core, whatever happens", () => {
     );
   });
 });
+
+/** It goes to the key that it is bound to, or to one of that key's account. */
+function assertBound({ limits: { keys } }: CoreDriver, { offered, grant }: DrivenCall): void {
+  const accountOf = (name: string | undefined) => keys.find((key) => key.name === name)?.account ?? name;
+  if (!offered.upstreamKey) return;
+  assert.equal(accountOf(grant?.upstreamKey), accountOf(offered.upstreamKey));
+}
 
 function assertAllIsOver(driver: CoreDriver): void {
   assert.deepEqual(

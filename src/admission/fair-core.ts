@@ -20,6 +20,7 @@ import type {
   Waiter,
 } from "./core.ts";
 import { Costs } from "./costs.ts";
+import { type Destination, toDestination } from "./destination.ts";
 import { findUrgent, judgeEarly, replaceableMs, urgencyCosts, urgentMax } from "./early-refusal.ts";
 import { Estimator } from "./estimate.ts";
 import { FairQueue } from "./fair-queue.ts";
@@ -43,6 +44,7 @@ const reasonsByKind = {
   model_barred: "upstream_account",
   restricted: "upstream_account",
   failed: "upstream_failed",
+  unreachable: "upstream_failed",
 } as const satisfies Record<Exclude<Verdict["kind"], "good">, RefusalReason>;
 /** More than there are ever calls. */
 const retrySeniority = 2 ** 40;
@@ -70,10 +72,10 @@ class FairCore implements SchedulerCore {
   #opensAt = Number.POSITIVE_INFINITY;
 
   constructor(options: CoreOptions) {
-    const { limits, random } = options;
+    const { limits, random, healths } = options;
     this.#options = options;
     this.#limits = limits;
-    this.#pool = new KeyPool(limits);
+    this.#pool = new KeyPool(limits, healths);
     this.#costs = new Costs(this.#pool, options.price);
     this.#pool.slotMsOf = (model) => this.#costs.slotMedianMsOf(model);
     this.#queue = new FairQueue(this.#pool);
@@ -113,11 +115,14 @@ class FairCore implements SchedulerCore {
 
   /** Refused before it is looked at any closer; null: it may queue. */
   #refuseAtOnce(call: OfferedCall, place: Place, now: number): No | null {
-    if (place.deadlineAt <= now && call.place) return this.#timedOut(call, place, now);
-    if (!this.#pool.serves(call.model)) {
+    if (place.deadlineAt <= now && call.place) return this.#timedOut(toDestination(call, place), place, now);
+    const { upstreamKey = null } = call;
+    if (upstreamKey !== null && !this.#pool.knows(upstreamKey)) return { reason: "upstream_account", facts: {} };
+    const to = toDestination(call, place);
+    if (!this.#pool.serves(to)) {
       return { reason: "invalid_field", facts: { param: "model", detail: "no key of this gateway serves it" } };
     }
-    const block = this.#pool.blockBeyond(call.model, Math.max(place.deadlineAt, now));
+    const block = this.#pool.blockBeyond(to);
     return block && toBlocked(block, now);
   }
 
@@ -155,10 +160,11 @@ class FairCore implements SchedulerCore {
   /** When more wait than may: the longest backlog loses its newest, or the newcomer is refused. */
   #makeRoom(waiter: QueuedWaiter, standing: Standing, now: number): No | null {
     const { queueCapacity, userQueueCapacity, refusesEarly } = this.#limits;
-    const { model, userId } = waiter.call;
+    const { to } = waiter;
+    const { userId } = waiter.call;
     if (userQueueCapacity !== null && !waiter.call.place && this.#queue.countOf(userId) > userQueueCapacity) {
       this.#leave(waiter);
-      const retryAfterMs = this.#forecast.adviseRetry(model, standing.position - 1, false, now);
+      const retryAfterMs = this.#forecast.adviseRetry(to, standing.position - 1, false, now);
       return {
         reason: "user_queue_full",
         facts: { waiting: userQueueCapacity, limit: userQueueCapacity, retryAfterMs, ...toFacts(standing) },
@@ -167,10 +173,10 @@ class FairCore implements SchedulerCore {
     if (this.#queue.size > queueCapacity && !(waiter.call.place && queueCapacity > 0)) {
       const victim = this.#queue.findVictim(waiter) ?? waiter;
       this.#leave(victim);
-      const retryAfterMs = this.#forecast.adviseRetry(model, this.#queue.size, false, now);
+      const retryAfterMs = this.#forecast.adviseRetry(to, this.#queue.size, false, now);
       const facts = { waiting: queueCapacity, limit: queueCapacity, retryAfterMs, ...toFacts(standing) };
       if (victim === waiter)
-        return waiter.wasAdmitted ? this.#timedOut(waiter.call, waiter, now) : { reason: "queue_full", facts };
+        return waiter.wasAdmitted ? this.#timedOut(waiter.to, waiter, now) : { reason: "queue_full", facts };
       this.#refuseWaiter(
         victim,
         { reason: "queue_full", facts: { waiting: queueCapacity, limit: queueCapacity, retryAfterMs } },
@@ -187,7 +193,7 @@ class FairCore implements SchedulerCore {
       fairMs: standing.etaMs,
       places: mayWaitMs / this.#costs.typicalMs,
       taken,
-      waitMs: (ahead) => this.#estimator.waitMs(waiter.call.model, waiter.tokens, ahead, now),
+      waitMs: (ahead) => this.#estimator.waitMs(waiter.to, waiter.tokens, ahead, now),
     });
     if (answer.kind === "fine") return null;
     if (answer.kind === "too_long" && this.#takePlace(waiter, now)) return null;
@@ -206,7 +212,7 @@ class FairCore implements SchedulerCore {
     const victim = this.#queue.findVictim(waiter);
     if (!victim || now - victim.arrivedAt > replaceableMs) return false;
     this.#leave(victim);
-    const retryAfterMs = this.#forecast.adviseRetry(victim.call.model, this.#queue.size, false, now);
+    const retryAfterMs = this.#forecast.adviseRetry(victim.to, this.#queue.size, false, now);
     const limit = this.#queue.size;
     this.#refuseWaiter(victim, { reason: "queue_full", facts: { waiting: limit, limit, retryAfterMs } }, "evicted");
     return true;
@@ -251,7 +257,9 @@ class FairCore implements SchedulerCore {
     grant.isWorthAnotherTry = this.#feedback.take(grant, verdict, now);
     // A model that has trouble of its own must not hold up the others.
     if (verdict.kind !== "good") this.#queue.separate(grant.call.model);
-    if (grant.key.health.refusal !== null || grant.keyModel.health.refusal !== null) this.#refuseHopeless(now);
+    const { key, keyModel } = grant;
+    const healths = [key.health, keyModel.health, keyModel.barOf(key)];
+    if (healths.some((health) => health !== null && health.refusal !== null)) this.#refuseHopeless(now);
     return grant.isWorthAnotherTry;
   }
 
@@ -290,7 +298,7 @@ class FairCore implements SchedulerCore {
     this.#alarms.ringDue(now);
     for (let waiter = this.#queue.expired(now); waiter; waiter = this.#queue.expired(now)) {
       this.#leave(waiter);
-      this.#refuseWaiter(waiter, this.#timedOut(waiter.call, waiter, now), "refused");
+      this.#refuseWaiter(waiter, this.#timedOut(waiter.to, waiter, now), "refused");
     }
     return now;
   }
@@ -323,10 +331,10 @@ class FairCore implements SchedulerCore {
     }
     if (patienceMs !== null && waiter.isUseless(this.#costs.firstByteMsOf(model), now)) {
       this.#leave(waiter);
-      this.#refuseWaiter(waiter, this.#timedOut(waiter.call, waiter, now), "refused");
+      this.#refuseWaiter(waiter, this.#timedOut(waiter.to, waiter, now), "refused");
       return true;
     }
-    const choice = this.#pool.choose(model, waiter.tokens, now);
+    const choice = this.#pool.choose(waiter.to, waiter.tokens, now);
     if (!choice) return false;
     this.#queue.remove(waiter);
     if (waiter.positionAtArrival > 0) this.#estimator.noteWait(waiter.etaMsAtArrival, now - waiter.arrivedAt);
@@ -336,22 +344,21 @@ class FairCore implements SchedulerCore {
 
   /** The next in fair order, unless another, not far ahead of its share, would be too late then. */
   #firstInTime({ call: chosen, leastOfUsers }: Next<QueuedWaiter>, now: number): QueuedWaiter {
-    const isOpen = ({ call, tokens }: QueuedWaiter) => this.#pool.openAt(call.model, tokens, now) <= now;
+    const isOpen = ({ to, tokens }: QueuedWaiter) => this.#pool.openAt(to, tokens, now) <= now;
     // Who lacks tokens is not passed, and does not go first to wait for them.
     if (!isOpen(chosen)) return chosen;
     const latest = leastOfUsers + urgencyCosts * this.#costs.typicalMs;
     const mayGo = (waiter: QueuedWaiter) => {
       return waiter.user.virtualTime <= latest && !waiter.user.isBarred && isOpen(waiter);
     };
-    const waitMs = (ahead: number) => this.#estimator.waitMs(chosen.call.model, 0, ahead, now);
+    const waitMs = (ahead: number) => this.#estimator.waitMs(chosen.to, 0, ahead, now);
     return findUrgent(this.#queue.mostUrgent(urgentMax), chosen, mayGo, waitMs, now) ?? chosen;
   }
 
   #chooseFor(waiter: QueuedWaiter, now: number): Choice | null {
-    const { userId, model } = waiter.call;
-    const user = this.#users.find(userId);
+    const user = this.#users.find(waiter.call.userId);
     if (user && user.gates.openAt(now, waiter.tokens) > now) return null;
-    return this.#pool.choose(model, waiter.tokens, now);
+    return this.#pool.choose(waiter.to, waiter.tokens, now);
   }
 
   /** `leastOfUsers`: virtual time of the user that has had the least of those who wait. */
@@ -389,6 +396,7 @@ class FairCore implements SchedulerCore {
       deadlineAt: now + mayWaitMs,
       tryCount: 0,
       upstreamRefusal: null,
+      triedKeys: [],
     };
   }
 
@@ -432,8 +440,8 @@ class FairCore implements SchedulerCore {
   // --- saying no
 
   /** What the upstream refused before says more than that the queue took too long. */
-  #timedOut({ model }: OfferedCall, { arrivedAt, deadlineAt, upstreamRefusal }: Place, now: number): No {
-    const retryAfterMs = this.#forecast.adviseRetry(model, this.#queue.size, true, now);
+  #timedOut(to: Destination, { arrivedAt, deadlineAt, upstreamRefusal }: Place, now: number): No {
+    const retryAfterMs = this.#forecast.adviseRetry(to, this.#queue.size, true, now);
     const facts = { limit: deadlineAt - arrivedAt, elapsedMs: now - arrivedAt, retryAfterMs };
     if (upstreamRefusal === null) return { reason: "queue_timeout", facts };
     const { reason, code } = upstreamRefusal;
@@ -468,7 +476,7 @@ class FairCore implements SchedulerCore {
   /** Those who wait for what a block makes impossible in their time. */
   #refuseHopeless(now: number): void {
     for (const waiter of [...this.#queue.waiters()]) {
-      const block = this.#pool.blockBeyond(waiter.call.model, waiter.deadlineAt);
+      const block = this.#pool.blockBeyond(waiter.to);
       const no = block && toBlocked(block, now);
       if (!no) continue;
       this.#leave(waiter);
@@ -501,6 +509,10 @@ class FairCore implements SchedulerCore {
     this.#users.configure(limits.user);
     for (const { userId } of this.#users.barred) this.#unbar(userId);
     this.#queue.rearrange();
+  }
+
+  recheck(at: number): void {
+    this.#refuseHopeless(this.#advance(at));
   }
 
   /** Null: nobody wants to know of single calls. */

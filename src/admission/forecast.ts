@@ -3,6 +3,7 @@
 
 import type { RemainingLimit } from "../base/queue-facts.ts";
 import type { Costs } from "./costs.ts";
+import type { Destination } from "./destination.ts";
 import { adviseRetryMs, type Estimator, type RetryFacts } from "./estimate.ts";
 import { countAhead, foreseeOrder } from "./fair-order.ts";
 import type { FairQueue } from "./fair-queue.ts";
@@ -43,9 +44,9 @@ export class Forecast {
     return this.#toStanding(ahead + 1, this.#waitMs(waiter, ahead, before, now));
   }
 
-  #waitMs({ call, tokens }: QueuedWaiter, ahead: number, ownAhead: number, now: number): number {
+  #waitMs({ call, to, tokens }: QueuedWaiter, ahead: number, ownAhead: number, now: number): number {
     const { estimator, users } = this.#parts;
-    const waitMs = estimator.waitMs(call.model, tokens, ahead, now);
+    const waitMs = estimator.waitMs(to, tokens, ahead, now);
     const user = users.find(call.userId);
     return user ? Math.max(waitMs, estimator.userWaitMs(user.gates, call.model, ownAhead, now)) : waitMs;
   }
@@ -55,22 +56,22 @@ export class Forecast {
   }
 
   /** What keeps it from starting now. */
-  findBlocker({ call, tokens }: QueuedWaiter, now: number): Blocker {
+  findBlocker({ call, to, tokens }: QueuedWaiter, now: number): Blocker {
     const { users, pool } = this.#parts;
     const ofUser = users.find(call.userId)?.gates.findBlocker(now, tokens);
     if (ofUser) return ofUser === "hold" ? "hold" : `user_${ofUser}`;
-    return pool.findBlocker(call.model, tokens, now) ?? "turn";
+    return pool.findBlocker(to, tokens, now) ?? "turn";
   }
 
   /** When a call should come back that was refused with `ahead` others before it, or after it has waited in vain. */
-  adviseRetry(model: string, ahead: number, hasWaited: boolean, now: number): number {
+  adviseRetry(to: Destination, ahead: number, hasWaited: boolean, now: number): number {
     const { queue, estimator, limits } = this.#parts;
     const { queueCapacity, queueTimeoutMs } = limits();
     const beyond = queue.size - queueCapacity;
     return this.spreadRetry({
-      waitMs: estimator.waitMs(model, 0, ahead, now),
+      waitMs: estimator.waitMs(to, 0, ahead, now),
       mayWaitMs: queueCapacity > 0 ? queueTimeoutMs : 0,
-      placeMs: beyond >= 0 ? estimator.waitMs(model, 0, beyond, now) : 0,
+      placeMs: beyond >= 0 ? estimator.waitMs(to, 0, beyond, now) : 0,
       hasWaited,
     });
   }
@@ -99,7 +100,7 @@ export class Forecast {
     const { queue, pool, costs, running, limits } = this.#parts;
     const order = foreseeOrder(queue.waiters(), queue.root, costs.typicalMs);
     const nextStartAt = order.reduce(
-      (least, { call, tokens }) => Math.min(least, pool.openAt(call.model, tokens, now)),
+      (least, { to, tokens }) => Math.min(least, pool.openAt(to, tokens, now)),
       order.length === 0 ? pool.anyOpenAt(now) : Number.POSITIVE_INFINITY,
     );
     return {

@@ -45,8 +45,8 @@ describe("Health", () => {
   it("is healthy again after a good answer to a call that was sent after the block began", () => {
     const health = new Health();
     health.trip(1_000, "1305", null, 10);
-    assert.equal(health.recover(9), false);
-    assert.equal(health.recover(1_200), true);
+    assert.equal(health.recover(9, 9), false);
+    assert.equal(health.recover(1_200, 1_200), true);
     assert.equal(health.isHealthy, true);
     assert.equal(health.tripCount, 0);
   });
@@ -67,5 +67,47 @@ describe("Health", () => {
     assert.deepEqual([health.refusal, health.because], ["upstream_quota", "1308"]);
     health.reset();
     assert.deepEqual([health.refusal, health.because, health.openAt(0)], [null, null, 0]);
+  });
+
+  it("tells when calls may start that might not before, or the other way round", () => {
+    let changeCount = 0;
+    const health = new Health(() => changeCount++);
+    const count = (act: () => void) => {
+      const before = changeCount;
+      act();
+      return changeCount - before;
+    };
+    const probe = {};
+    assert.equal(
+      count(() => health.trip(1_000, "1001", "upstream_account", 0)),
+      1,
+    );
+    assert.equal(
+      count(() => health.start(probe)),
+      0,
+    );
+    assert.equal(
+      count(() => health.end({})),
+      0,
+      "of a call that was no probe",
+    );
+    assert.equal(
+      count(() => health.end(probe)),
+      1,
+    );
+    assert.equal(
+      count(() => health.recover(0, 500)),
+      0,
+      "sent before the block",
+    );
+    assert.equal(
+      count(() => health.recover(1_500, 1_600)),
+      1,
+    );
+    assert.equal(health.goodAt, 1_600);
+    assert.equal(
+      count(() => health.recover(1_700, 1_800)),
+      0,
+    );
   });
 });

@@ -16,10 +16,18 @@ export class Health {
   refusal: RefusalReason | null = null;
   /** Trips since the last good answer. */
   tripCount = 0;
+  /** When it last gave a good answer. */
+  goodAt = Number.NEGATIVE_INFINITY;
   #isProbing = false;
   #trippedAt = Number.NEGATIVE_INFINITY;
   /** The call that finds out. */
   #probe: object | null = null;
+  readonly #onChange: (() => void) | null;
+
+  /** `onChange` is told when it is open or shut for calls that it was not for before, but for the passing of time. */
+  constructor(onChange: (() => void) | null = null) {
+    this.#onChange = onChange;
+  }
 
   /** Nothing starts until then; afterwards all is as before. */
   pause(until: number, because: string): void {
@@ -37,6 +45,7 @@ export class Health {
     this.#isProbing = true;
     this.#trippedAt = now;
     this.#probe = null;
+    this.#onChange?.();
   }
 
   /** True for a call that was sent before the block: others of its kind have said the same already. */
@@ -45,7 +54,8 @@ export class Health {
   }
 
   /** A call sent at `sentAt` went well. True: that ends a block. */
-  recover(sentAt: number): boolean {
+  recover(sentAt: number, now: number): boolean {
+    this.goodAt = now;
     if (!this.#isProbing || sentAt <= this.#trippedAt) return false;
     this.reset();
     return true;
@@ -58,6 +68,7 @@ export class Health {
     this.tripCount = 0;
     this.#isProbing = false;
     this.#probe = null;
+    this.#onChange?.();
   }
 
   openAt(now: number): number {
@@ -79,6 +90,8 @@ export class Health {
   }
 
   end(call: object): void {
-    if (this.#probe === call) this.#probe = null;
+    if (this.#probe !== call) return;
+    this.#probe = null;
+    this.#onChange?.();
   }
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CoreDriver } from "../../test/simulation/core-driver.ts";
 import { limitsOf } from "../../test/simulation/schedules.ts";
+import { anywhere } from "./destination.ts";
 import { Hold } from "./gates.ts";
 import { KeyPool } from "./key-pool.ts";
 import type { AdmissionLimits, GateLimits, KeyLimits, ModelLimits } from "./scheduler.ts";
@@ -125,7 +126,7 @@ function occupy(pool: KeyPool, name: string, model = flash, tokens = 0, now = 0)
 }
 
 function chosen(pool: KeyPool, model = flash, tokens = 0): string | undefined {
-  return pool.choose(model, tokens, 0)?.key.limits.name;
+  return pool.choose(anywhere(model), tokens, 0)?.key.limits.name;
 }
 
 describe("the choice among keys", () => {
@@ -152,7 +153,7 @@ describe("the choice among keys", () => {
     assert.equal(chosen(pool), "three");
     pool.keys[2]?.health.trip(5_000, "1113", "upstream_account", 0);
     assert.equal(chosen(pool), undefined);
-    assert.equal(pool.openAt(flash, 0, 0), 1_000, "the first that opens by itself");
+    assert.equal(pool.openAt(anywhere(flash), 0, 0), 1_000, "the first that opens by itself");
   });
 
   it("falls on one whose tokens are enough for the call", () => {
@@ -160,8 +161,8 @@ describe("the choice among keys", () => {
     occupy(pool, "few", flash, 50);
     occupy(pool, "many", flash, 50);
     assert.deepEqual([chosen(pool, flash, 50), chosen(pool, flash, 51)], ["few", "many"]);
-    assert.equal(pool.openAt(flash, 9_951, 0), infinity);
-    assert.equal(pool.laneOpenAt(flash, 9_951, 0), 0, "who is next waits for tokens, with all others behind");
+    assert.equal(pool.openAt(anywhere(flash), 9_951, 0), infinity);
+    assert.equal(pool.laneOpenAt(anywhere(flash), 9_951, 0), 0, "who is next waits for tokens, with all others behind");
   });
 
   it("passes over a key on which the model's own limit is reached", () => {
@@ -172,13 +173,13 @@ describe("the choice among keys", () => {
     assert.equal(chosen(pool, "glm-5"), "two", "each key may run one");
     occupy(pool, "two", "glm-5");
     assert.deepEqual([chosen(pool, "glm-5"), chosen(pool)], [undefined, "one"]);
-    assert.equal(pool.findBlocker("glm-5", 0, 0), "model_concurrency");
+    assert.equal(pool.findBlocker(anywhere("glm-5"), 0, 0), "model_concurrency");
   });
 
   it("is none for a model that no key is for", () => {
     const pool = createPool(key("one", { models: ["glm-4.5-*"] }));
     assert.deepEqual(
-      [pool.serves("glm-5"), chosen(pool, "glm-5"), pool.openAt("glm-5", 0, 0)],
+      [pool.serves(anywhere("glm-5")), chosen(pool, "glm-5"), pool.openAt(anywhere("glm-5"), 0, 0)],
       [false, undefined, infinity],
     );
   });
@@ -208,7 +209,7 @@ describe("limits of models", () => {
       pool.forget(only, pool.modelOn(only, model), 0);
     }
     assert.deepEqual([...only.models.keys()], ["glm-5"]);
-    assert.equal(pool.findBlocker("glm-5", 0, 500), "model_rate");
+    assert.equal(pool.findBlocker(anywhere("glm-5"), 0, 500), "model_rate");
   });
 
   it("are remembered while their windows count when a reload takes them away: another may put them back", () => {
@@ -284,8 +285,8 @@ describe("what a pool bears", () => {
     keyModel.learned.lower(4, 0, 10);
     keyModel.applyLearned();
     assert.equal(pool.concurrencyOf(flash), 11);
-    one.pace.slow(0, 10);
-    one.pace.slow(20, 30);
+    one.account.pace.slow(0, 10);
+    one.account.pace.slow(20, 30);
     assert.ok(Math.abs(pool.ratePerMs(flash) - (0.1 + 0.1 / 1.25)) < 1e-9);
   });
 });
@@ -301,7 +302,7 @@ describe("a reload", () => {
     assert.equal(pool.keys[1], one);
     const [ofKey, ofModel] = pool.lanes(0).filter(({ upstreamKey }) => upstreamKey === "one");
     assert.deepEqual([ofKey?.running, ofModel?.running, ofModel?.learnedConcurrency], [1, 1, 4]);
-    assert.equal(pool.openAt(flash, 0, 0), 0, "the new key is open");
+    assert.equal(pool.openAt(anywhere(flash), 0, 0), 0, "the new key is open");
     assert.equal(one.gates.openAt(0, 0), 2_000, "what was sent counts in the longer window");
   });
 
@@ -344,11 +345,15 @@ describe("a block that a call can't outlive", () => {
     const [one, two] = pool.keys;
     assert.ok(one && two);
     one.health.trip(60_000, "1113", "upstream_account", 0);
-    assert.equal(pool.blockBeyond(flash, 5_000), null, "the second key may serve it");
+    assert.equal(pool.blockBeyond({ ...anywhere(flash), deadlineAt: 5_000 }), null, "the second key may serve it");
     const ofModel = pool.modelOn(two, flash).health;
     ofModel.trip(30_000, "1308", "upstream_quota", 0);
-    assert.equal(pool.blockBeyond(flash, 5_000), ofModel);
-    assert.equal(pool.blockBeyond(flash, 30_001), null, "it ends before the call's time does");
+    assert.equal(pool.blockBeyond({ ...anywhere(flash), deadlineAt: 5_000 }), ofModel);
+    assert.equal(
+      pool.blockBeyond({ ...anywhere(flash), deadlineAt: 30_001 }),
+      null,
+      "it ends before the call's time does",
+    );
   });
 
   it("is none while the upstream is only overloaded: that may end any moment", () => {
@@ -356,8 +361,8 @@ describe("a block that a call can't outlive", () => {
     const [one] = pool.keys;
     assert.ok(one);
     pool.modelOn(one, flash).health.trip(30_000, "1305", null, 0);
-    assert.equal(pool.blockBeyond(flash, 5_000), null);
-    assert.equal(pool.findBlocker(flash, 0, 0), "model_hold");
+    assert.equal(pool.blockBeyond({ ...anywhere(flash), deadlineAt: 5_000 }), null);
+    assert.equal(pool.findBlocker(anywhere(flash), 0, 0), "model_hold");
   });
 });
 
@@ -370,12 +375,12 @@ describe("a learned limit", () => {
     const keyModel = pool.modelOn(one, flash);
     keyModel.learned.lower(2, 0, 10);
     keyModel.applyLearned();
-    assert.equal(pool.openAt(flash, 0, 10), 30_010);
+    assert.equal(pool.openAt(anywhere(flash), 0, 10), 30_010);
     const risen: (string | undefined)[] = [];
     pool.relax(flash, 30_009, () => risen.push("too early"));
     pool.relax(flash, 30_010, (_, raised) => risen.push(raised?.model));
     assert.deepEqual(risen, [flash]);
-    assert.equal(pool.openAt(flash, 0, 30_010), 30_010);
+    assert.equal(pool.openAt(anywhere(flash), 0, 30_010), 30_010);
   });
 
   it("waits for ten typical calls, where these are long", () => {
@@ -387,6 +392,6 @@ describe("a learned limit", () => {
     const keyModel = pool.modelOn(one, flash);
     keyModel.learned.lower(2, 0, 0);
     keyModel.applyLearned();
-    assert.equal(pool.openAt(flash, 0, 0), 200_000);
+    assert.equal(pool.openAt(anywhere(flash), 0, 0), 200_000);
   });
 });

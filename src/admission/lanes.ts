@@ -1,6 +1,7 @@
-// The lanes: calls that may have to wait apart from others, because their model has a limit or trouble of its own, and
-// one for all the rest.
+// The lanes: calls that may have to wait apart from others, because their model has a limit or trouble of its own, or
+// because not every key will do for them; and one for all the rest.
 
+import { nameRestriction } from "./destination.ts";
 import type { KeyPool } from "./key-pool.ts";
 import { isBefore, LaneQueue, type Next } from "./lane-queue.ts";
 import type { Share } from "./share.ts";
@@ -19,11 +20,11 @@ export class Lanes {
   constructor(pool: KeyPool, root: Share) {
     this.#pool = pool;
     this.#root = root;
-    this.#shared = { model: null, queue: new LaneQueue(root) };
+    this.#shared = { name: null, queue: new LaneQueue(root) };
   }
 
   add(waiter: QueuedWaiter): void {
-    const lane = this.#laneOf(waiter.call.model);
+    const lane = this.#laneOf(waiter);
     waiter.lane = lane;
     lane.queue.add(waiter, waiter.session);
     this.size++;
@@ -34,7 +35,7 @@ export class Lanes {
     if (!lane || !waiter.isWaiting) return;
     lane.queue.remove(waiter);
     this.size--;
-    if (lane.model !== null && lane.queue.size === 0) this.#close(lane as Lane & { model: string });
+    if (lane.name !== null && lane.queue.size === 0) this.#close(lane as Lane & { name: string });
   }
 
   /** Who is next among all that may start now by their lane's gates, and when another lane opens or one has its tokens. */
@@ -57,10 +58,10 @@ export class Lanes {
     while (lane.queue.size > 0) {
       const next = lane.queue.next(windowMs);
       if (!next) return null;
-      const { call, tokens } = next.call;
-      const at = this.#pool.laneOpenAt(call.model, tokens, now);
+      const { to, tokens } = next.call;
+      const at = this.#pool.laneOpenAt(to, tokens, now);
       if (at <= now) return next;
-      if (!this.#pool.keepModel(call.model, tokens, now)) {
+      if (!this.#pool.keepModel(to, tokens, now)) {
         this.#opensAt = at;
         return null;
       }
@@ -71,9 +72,9 @@ export class Lanes {
 
   /** One that is next lacks a key's tokens: that key is kept for it, and until `putBack` others may use the rest. */
   setAside(waiter: QueuedWaiter, now: number): void {
-    const { call, tokens } = waiter;
-    const at = this.#pool.openAt(call.model, tokens, now);
-    this.#pool.keepKey(call.model, tokens, now);
+    const { to, tokens } = waiter;
+    const at = this.#pool.openAt(to, tokens, now);
+    this.#pool.keepKey(to, tokens, now);
     this.#setAside(waiter, at);
   }
 
@@ -118,17 +119,20 @@ export class Lanes {
     for (const lane of this.#apart.values()) yield* lane.queue.calls();
   }
 
-  #laneOf(model: string): Lane {
-    let lane = this.#apart.get(model);
+  #laneOf({ to }: QueuedWaiter): Lane {
+    const { model } = to;
+    const restriction = this.#pool.hasChoice ? nameRestriction(to) : null;
+    const name = restriction === null ? model : `${model} ${restriction}`;
+    let lane = this.#apart.get(name);
     if (lane) return lane;
-    if (!this.#pool.isApart(model)) return this.#shared;
-    lane = { model, queue: new LaneQueue(this.#root) };
-    this.#apart.set(model, lane);
+    if (restriction === null && !this.#pool.isApart(model)) return this.#shared;
+    lane = { name, queue: new LaneQueue(this.#root) };
+    this.#apart.set(name, lane);
     return lane;
   }
 
-  #close({ model, queue }: Lane & { model: string }): void {
+  #close({ name, queue }: Lane & { name: string }): void {
     queue.close();
-    this.#apart.delete(model);
+    this.#apart.delete(name);
   }
 }

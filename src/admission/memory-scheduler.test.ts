@@ -3,10 +3,12 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { fairnessContract } from "../../test/contracts/fairness.contract.ts";
 import { arrive, limitsOf, schedulerContract } from "../../test/contracts/scheduler.contract.ts";
+import { schedulerPoolContract } from "../../test/contracts/scheduler-pool.contract.ts";
 import { createManualClock } from "../../test/support/manual-clock.ts";
 import { createMemoryScheduler } from "./memory-scheduler.ts";
 
 schedulerContract("memory", (limits, clock) => createMemoryScheduler(limits, clock));
+schedulerPoolContract("memory", (limits, clock) => createMemoryScheduler(limits, clock));
 fairnessContract("memory", (limits, clock) => createMemoryScheduler(limits, clock));
 
 describe("createMemoryScheduler() with keys for some models only", () => {

@@ -6,16 +6,27 @@ import { type Principal, type TrafficClass, trafficClasses } from "../base/princ
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import type { CoreOptions, Grant, No, OfferedCall, SchedulerCore, Waiter } from "./core.ts";
 import { createFairCore } from "./fair-core.ts";
+import { KeyHealths } from "./key-healths.ts";
 import type { AdmissionLimits, AdmissionWish, Place, Scheduler, Ticket } from "./scheduler.ts";
 
-export type MemorySchedulerOptions = Pick<CoreOptions, "observer" | "tracer">;
+export interface MemorySchedulerOptions extends Pick<CoreOptions, "observer" | "tracer"> {
+  /** Of the keys, where several schedulers share them: each tells when it has changed them, and is told by `recheck`. */
+  readonly shared?: { readonly healths: KeyHealths; onChange(): void };
+}
+
+export interface MemoryScheduler extends Scheduler {
+  /** Keys may serve now that did not, or the other way round. */
+  recheck(): void;
+}
 
 export function createMemoryScheduler(
   limits: AdmissionLimits,
   clock: Clock,
-  options: MemorySchedulerOptions = {},
-): Scheduler {
-  const core = createFairCore({ limits, random: clock.random, ...options });
+  { shared, ...options }: MemorySchedulerOptions = {},
+): MemoryScheduler {
+  const healths = shared?.healths ?? new KeyHealths();
+  const core = createFairCore({ limits, random: clock.random, healths, ...options });
+  let changeCount = healths.changeCount;
   let isClosed = false;
   let wakeAt = Number.POSITIVE_INFINITY;
   let cancelAlarm = () => {};
@@ -49,12 +60,25 @@ export function createMemoryScheduler(
     const turn = core.tick(now);
     for (const { waiter, grant } of turn.granted) pendingOf(waiter).start(toTicket(core, grant, clock, handOut));
     for (const { waiter, no } of turn.refused) pendingOf(waiter).refuse(toRefusal(no));
-    const nextAt = isClosed ? Number.POSITIVE_INFINITY : turn.wakeAt;
+    arm(isClosed ? Number.POSITIVE_INFINITY : turn.wakeAt, now);
+    if (changeCount === healths.changeCount) return;
+    changeCount = healths.changeCount;
+    shared?.onChange();
+  }
+
+  function arm(nextAt: number, now: number): void {
     if (nextAt === wakeAt) return;
     cancelAlarm();
     cancelAlarm = () => {};
     wakeAt = nextAt;
     if (wakeAt < Number.POSITIVE_INFINITY) cancelAlarm = clock.after(Math.max(0, wakeAt - now), wake);
+  }
+
+  function recheck(): void {
+    const now = clock.now();
+    changeCount = healths.changeCount;
+    core.recheck(now);
+    handOut(now);
   }
 
   /** A timer may fire a little early: then the core finds nothing due, and the rest is armed again. */
@@ -82,6 +106,7 @@ export function createMemoryScheduler(
     gauges: () => core.gauges(clock.now()),
     configure,
     close,
+    recheck,
   };
 }
 
@@ -93,6 +118,9 @@ class PendingCall implements OfferedCall {
   readonly class: TrafficClass;
   readonly flowId: string;
   readonly model: string;
+  readonly upstreamKey: string | null;
+  readonly keyKind: string | null;
+  readonly affinity: string | null;
   readonly patienceMs: number | null;
   readonly inputBytes: number;
   readonly outputTokensMax: number | null;
@@ -116,6 +144,9 @@ class PendingCall implements OfferedCall {
     this.class = toLower(principal.class, wish.class);
     this.flowId = principal.flowId;
     this.model = wish.model;
+    this.upstreamKey = wish.upstreamKey ?? null;
+    this.keyKind = wish.keyKind ?? null;
+    this.affinity = wish.affinity ?? null;
     this.patienceMs = wish.patienceMs;
     this.inputBytes = wish.inputBytes;
     this.outputTokensMax = wish.outputTokensMax;

@@ -7,9 +7,9 @@ import type { KeyPool } from "./key-pool.ts";
 import type { UserState } from "./scheduler.ts";
 import type { Share } from "./share.ts";
 
-/** Limits of all keys together, and of the user; the scarcest first. */
+/** Limits of all accounts together, and of the user; the scarcest first. */
 export function listAllowances(pool: KeyPool, user: Gates, now: number): RemainingLimit[] {
-  const ofPool = pool.keys.map(({ gates }) => gates);
+  const ofPool = pool.accounts.map(({ gates }) => gates);
   const all = [...listOf("upstream", ofPool, now), ...listOf("user", [user], now)];
   return all.sort((a, b) => a.remaining / a.limit - b.remaining / b.limit);
 }

@@ -40,6 +40,8 @@ export class RunningCalls {
     session.countRunning(1);
     key.health.start(grant);
     keyModel.health.start(grant);
+    keyModel.barOf(key)?.start(grant);
+    this.#pool.take(key);
     this.grants.add(grant);
     return grant;
   }
@@ -78,6 +80,7 @@ export class RunningCalls {
     grant.session.countRunning(-1);
     grant.key.health.end(grant);
     grant.keyModel.health.end(grant);
+    grant.keyModel.barOf(grant.key)?.end(grant);
     if (grant.sentAt === null) for (const hold of grant.holds) hold.refund();
     grant.userHold.free();
     if (grant.sentAt !== null && lingerMs > 0)

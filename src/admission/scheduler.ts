@@ -15,13 +15,14 @@ export interface Scheduler {
   /**
    * Resolves when the call may be sent; whoever holds the ticket must release it.
    * Rejects with a Refusal: `queue_full`, `user_queue_full`, `wait_too_long`, `queue_timeout`, `shutting_down`,
-   * `upstream_quota` or `upstream_account` while no key can serve the model, `invalid_field` when none is for it, or
-   * what the signal was aborted with.
+   * `upstream_quota`, `upstream_account` or `upstream_failed` while no key can serve the call, `upstream_account` when
+   * the key that it is bound to is not there, `invalid_field` when none is for its model, or what the signal was
+   * aborted with.
    * A call that was refused or whose signal fired is never started.
    */
   admit(principal: Principal, wish: AdmissionWish, signal: AbortSignal): Promise<Ticket>;
-  /** What is left of each limit that this principal's calls meet, the scarcest first. */
-  allowances(principal: Principal): readonly RemainingLimit[];
+  /** What is left of each limit that this principal's calls of the family meet, the scarcest first. */
+  allowances(principal: Principal, family?: string): readonly RemainingLimit[];
   /** The state now, for live views. Costs O(waiting log waiting + running). */
   snapshot(): SchedulerSnapshot;
   /** The state now in numbers, for metrics. Costs O(users + lanes). */
@@ -36,6 +37,14 @@ export interface Scheduler {
 export interface AdmissionWish {
   readonly callId: string;
   readonly model: string;
+  /** Such as "images": families with limits of their own (`AdmissionLimits.families`) wait apart. Default: "chat". */
+  readonly family?: string;
+  /** The only key that will do, or another of its account, since what the call asks for is there. Null: any. */
+  readonly upstreamKey?: string | null;
+  /** Only keys of this kind know what is asked for. Null: any. */
+  readonly keyKind?: string | null;
+  /** Calls with the same one go to the same key as long as that costs little, since its upstream caches prompts. */
+  readonly affinity?: string | null;
   /** How long the client itself waits for the whole call, or null when it does not say. */
   readonly patienceMs: number | null;
   /** Size of the request's body, from which its tokens are guessed. */
@@ -67,11 +76,15 @@ export interface Place {
   readonly tryCount: number;
   /** What the upstream said at the last try: what the client hears if there is no time for another. Null: nothing. */
   readonly upstreamRefusal: { readonly reason: RefusalReason; readonly code: string | null } | null;
+  /** Names of keys that failed the call: others are tried first. */
+  readonly triedKeys: readonly string[];
 }
 
 export interface AdmissionLimits {
   /** At least one. */
   readonly keys: readonly KeyLimits[];
+  /** Those that have gates of their own on each account and a queue of their own; all others share the keys'. */
+  readonly families?: readonly FamilyLimits[];
   /** The first pattern that matches a model's name counts, per key. */
   readonly models: readonly ModelLimits[];
   /** Of each user alone; what is beyond waits. */
@@ -97,15 +110,27 @@ export interface GateLimits {
   readonly tokensPerMinute: number | null;
 }
 
+/** Of an account: the limits of its first key count. */
 export interface KeyLimits extends GateLimits {
   /** Its name, never the key itself. */
   readonly name: string;
+  /** Keys of one account share its limits and what was learned of them. Default: its own, of the key's name. */
+  readonly account?: string;
+  /** Its part of the calls, relative to other keys. Default: 1. */
+  readonly weight?: number;
+  /** What speaks at its other end, for calls that not everything understands. */
+  readonly kind?: string;
   /** Patterns of the models that it serves, `*` standing for anything; null: all. */
   readonly models: readonly string[] | null;
 }
 
 export interface ModelLimits extends GateLimits {
   readonly pattern: string;
+}
+
+/** What each account bears of a family's calls, beside all others. */
+export interface FamilyLimits extends Pick<GateLimits, "startsPerSecond" | "concurrencyMax"> {
+  readonly family: string;
 }
 
 /** The right to run one call upstream. Disposing releases and settles it, if nothing did before. */
@@ -124,8 +149,9 @@ export interface Ticket extends Disposable {
   /** Bytes of the answer came in. */
   noteBytes(count: number): void;
   /**
-   * What the upstream's answer means for its limits. True: the call should be admitted again, with its `place`; it
-   * has not reached the client, and another try has a chance. The first report counts, later ones hear the same.
+   * What the upstream's answer means for its limits, or that there was none. True: the call should be admitted again,
+   * with its `place`; it has not reached the client, and another try has a chance, maybe with another key. The first
+   * report counts, later ones hear the same.
    */
   report(verdict: Verdict): boolean;
   /** The upstream's side has ended. The first release counts, later ones change nothing. */
@@ -137,6 +163,7 @@ export interface Ticket extends Disposable {
 export interface SchedulerGauges {
   readonly waiting: number;
   readonly running: number;
+  /** Of each queue: families with limits of their own have one each. */
   readonly queueCapacity: number;
   readonly lanes: readonly LaneState[];
   readonly users: readonly UserState[];
@@ -155,16 +182,21 @@ export interface RunningCall {
   readonly callId: string;
   readonly userId: string;
   readonly model: string;
+  /** Where that has a queue of its own. */
+  readonly family?: string;
   readonly class: TrafficClass;
   readonly upstreamKey: string;
   readonly runningMs: number;
   readonly isSent: boolean;
 }
 
+/** Its position is that in its own queue. */
 export interface WaitingCall extends Standing {
   readonly callId: string;
   readonly userId: string;
   readonly model: string;
+  /** Where that has a queue of its own. */
+  readonly family?: string;
   readonly class: TrafficClass;
   readonly waitedMs: number;
   /** What keeps it from starting now, beside those before it. */
@@ -187,10 +219,12 @@ export type Blocker =
   | "user_concurrency"
   | "user_tokens";
 
-/** One upstream limit that calls share: of a key (`model` null), or of a model on a key. */
+/** One upstream limit that calls share: of a key (`model` null), or of a model on a key. Keys of an account say the same. */
 export interface LaneState {
   readonly upstreamKey: string;
   readonly model: string | null;
+  /** Whose limit it is, where that is not everybody's. */
+  readonly family?: string;
   readonly running: number;
   /** Calls in flight that are allowed now, learned limits included; null: no bound. */
   readonly concurrencyMax: number | null;
@@ -241,6 +275,8 @@ export interface Decision {
   readonly callId?: string;
   readonly userId?: string;
   readonly model?: string | null;
+  /** Where that has limits of its own. */
+  readonly family?: string;
   readonly upstreamKey?: string;
   readonly position?: number;
   readonly etaMs?: number;

@@ -5,12 +5,14 @@ import type { Verdict, VerdictKind } from "../base/verdict.ts";
 import { Alarms } from "./alarms.ts";
 import type { OfferedCall } from "./core.ts";
 import { Costs } from "./costs.ts";
-import { type KeyModel, KeyPool, type UpstreamKey } from "./key-pool.ts";
+import { anywhere } from "./destination.ts";
+import { KeyPool } from "./key-pool.ts";
 import { LimitedUsers } from "./limited-users.ts";
 import { RunningCalls } from "./running-calls.ts";
 import type { Decision } from "./scheduler.ts";
 import { Share } from "./share.ts";
 import { UpstreamFeedback } from "./upstream-feedback.ts";
+import type { KeyModel, UpstreamKey } from "./upstream-key.ts";
 import { QueuedWaiter, type RunningGrant } from "./waiter.ts";
 
 const model = "glm-4.5-flash";
@@ -50,7 +52,14 @@ function setUp(random = 0) {
     };
     const session = root.child("default", 4).child("ada", 1).child("chat", 1);
     session.enter();
-    const place = { sequence: 0, arrivedAt: now, deadlineAt: now + 5_000, tryCount, upstreamRefusal: null };
+    const place = {
+      sequence: 0,
+      arrivedAt: now,
+      deadlineAt: now + 5_000,
+      tryCount,
+      upstreamRefusal: null,
+      triedKeys: [],
+    };
     const waiter = new QueuedWaiter(call, session, place, { tokens: 0, isDebt: false });
     const key = pool.keys[0] as UpstreamKey;
     const grant = running.start(waiter, { key, keyModel: key.models.get(model) }, now, Number.POSITIVE_INFINITY);
@@ -143,7 +152,7 @@ describe("too many calls at once (1302)", () => {
     }
     assert.deepEqual(waitsMs, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
     assert.equal(keyModel().learned.limit, null, "it can't have been the number of calls");
-    assert.ok(key.pace.guardMs > 0);
+    assert.ok(key.account.pace.guardMs > 0);
     const [first] = newDecisions();
     assert.deepEqual([first?.what, first?.model], ["slowed", null]);
     assert.match(first?.why ?? "", /somebody else may use the key/);
@@ -177,7 +186,7 @@ describe("too many starts (1303)", () => {
     assert.equal(answer(0, verdict("too_fast", "1303", 2_000)), true);
     assert.equal(key.health.openAt(1), 2_001);
     assert.equal(keyModel().health.isHealthy, true);
-    assert.deepEqual([key.pace.guardMs, key.gates.openAt(1, 0)], [25, 1]);
+    assert.deepEqual([key.account.pace.guardMs, key.gates.openAt(1, 0)], [25, 1]);
     assert.deepEqual(
       newDecisions().map(({ what, model }) => [what, model]),
       [["slowed", null]],
@@ -188,7 +197,7 @@ describe("too many starts (1303)", () => {
     const { start, feedback, newDecisions, key } = setUp();
     const calls = [start(0), start(0)];
     for (const call of calls) assert.equal(feedback.take(call, verdict("too_fast", "1303"), 10), true);
-    assert.equal(key.pace.guardMs, 25);
+    assert.equal(key.account.pace.guardMs, 25);
     assert.equal(newDecisions().length, 1);
   });
 });
@@ -205,7 +214,7 @@ describe("an overloaded model (1305)", () => {
       [["blocked", 900, false]],
     );
     start(901);
-    assert.equal(pool.openAt(model, 0, 902), Number.POSITIVE_INFINITY, "one at a time");
+    assert.equal(pool.openAt(anywhere(model), 0, 902), Number.POSITIVE_INFINITY, "one at a time");
   });
 
   it("is left alone for up to twice as long each time, with full jitter, up to half a minute", () => {
@@ -293,8 +302,8 @@ describe("an account or a model that is refused", () => {
   it("disables one model only where that is what the key may not use", () => {
     const { answer, newDecisions, keyModel, key } = setUp();
     assert.equal(answer(0, verdict("model_barred", "1311")), false);
-    assert.equal(keyModel().health.refusal, "upstream_account");
-    assert.equal(key.health.isHealthy, true);
+    assert.equal(keyModel().barOf(key)?.refusal, "upstream_account");
+    assert.deepEqual([key.health.isHealthy, keyModel().health.isHealthy], [true, true]);
     assert.deepEqual(
       newDecisions().map(({ what, model, isAlert }) => [what, model, isAlert]),
       [["disabled", model, true]],
@@ -355,6 +364,61 @@ describe("a failure that is not about limits (1234)", () => {
   });
 });
 
+describe("an upstream that can't be reached", () => {
+  const unreachable = verdict("unreachable");
+
+  it("lets its key cool down for less than a second by up to a quarter, and the call may try again", () => {
+    for (const [random, forMs] of [
+      [0, 1_000],
+      [1, 750],
+    ] as const) {
+      const { answer, newDecisions, key } = setUp(random);
+      assert.equal(answer(0, unreachable), true);
+      assert.deepEqual([key.health.blockedUntil, key.health.refusal], [1 + forMs, "upstream_failed"]);
+      assert.deepEqual(
+        newDecisions().map(({ what, model, isAlert }) => [what, model, isAlert]),
+        [["blocked", null, false]],
+      );
+    }
+  });
+
+  it("is heard of once by all calls that were on their way then, sent or not", () => {
+    const { start, feedback, key } = setUp();
+    const calls = [start(0), start(5), start(10)];
+    for (const call of calls) call.sentAt = null;
+    for (const call of calls) feedback.take(call, unreachable, 20);
+    assert.deepEqual([key.health.tripCount, key.health.blockedUntil], [1, 1_020]);
+  });
+
+  it("is no trouble of the key when that has answered others since", () => {
+    const { start, feedback, key } = setUp();
+    const slow = start(0);
+    feedback.take(start(10), verdict("good"), 20);
+    feedback.take(slow, unreachable, 30);
+    assert.equal(key.health.isHealthy, true);
+  });
+});
+
+describe("a call that alone is told of an overload", () => {
+  const overloaded = verdict("overloaded", "1305");
+
+  it("is not tried a third time when others were served meanwhile", () => {
+    const { start, feedback } = setUp();
+    const outcomes = [0, 1, 2].map((tryCount) => {
+      const call = start(tryCount * 1_000, tryCount);
+      feedback.take(start(tryCount * 1_000), verdict("good"), tryCount * 1_000 + 1);
+      return feedback.take(call, overloaded, tryCount * 1_000 + 2);
+    });
+    assert.deepEqual(outcomes, [true, true, false]);
+  });
+
+  it("is tried on as long as nobody is served", () => {
+    const { start, feedback } = setUp();
+    feedback.take(start(0), verdict("good"), 1);
+    assert.equal(feedback.take(start(1_000, 5), overloaded, 1_001), true);
+  });
+});
+
 describe("what was learned", () => {
   it("rises again while it holds calls back and its time has come, and the decision tells the new limit", () => {
     const { start, feedback, newDecisions, keyModel } = setUp();
@@ -385,7 +449,7 @@ describe("what was learned", () => {
     newDecisions();
     assert.equal(feedback.relax(model, 30_000), false);
     assert.equal(feedback.relax(model, 30_001), true);
-    assert.equal(key.pace.guardMs, 0);
+    assert.equal(key.account.pace.guardMs, 0);
     assert.deepEqual(
       newDecisions().map(({ what, model }) => [what, model]),
       [["quickened", null]],

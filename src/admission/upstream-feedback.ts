@@ -1,11 +1,24 @@
 // What the upstream's answers change: limits are learned from refusals, trouble that is not ours is waited out, quotas
-// and accounts block until they are good again. Decides whether a refused call is worth another try. The meanings of
-// GLM's codes are in the upstream stage; their consequences are here.
+// and accounts block until they are good again, and a key that can't be reached cools down. Decides whether a refused
+// call is worth another try, and which keys it need not try again. The meanings of GLM's codes are in the upstream
+// stage; their consequences are here.
+//
+//   verdict                    what it shuts                          another try
+//   over_limit · too_fast      learned limit · pace of the account    when there is room again
+//   overloaded                 the model on the account, for a while  elsewhere, or there; not for ever while others are served
+//   quota                      the model on the account               elsewhere
+//   account · model_barred     the key · the model on the key         elsewhere
+//   restricted                 all but one call on the account        elsewhere
+//   failed                     nothing                                elsewhere, or there within a budget
+//   unreachable                the key, for a while                   elsewhere, or there within a budget
 
 import type { RefusalReason } from "../base/refusal.ts";
 import type { Verdict } from "../base/verdict.ts";
-import type { KeyModel, KeyPool, UpstreamKey } from "./key-pool.ts";
+import { triedMax } from "./destination.ts";
+import type { Health } from "./health.ts";
+import type { KeyPool } from "./key-pool.ts";
 import type { Decision } from "./scheduler.ts";
+import type { Account, KeyModel, UpstreamKey } from "./upstream-key.ts";
 import type { RunningGrant } from "./waiter.ts";
 
 /** After "overloaded": up to this, doubling, with full jitter. */
@@ -16,6 +29,13 @@ const disabledWaitMs = { first: 60_000, max: 600_000 };
 const restrictedHoldMs = 3_600_000;
 /** One call alone drew a refusal: somebody else uses the key. Doubling while it goes on. */
 const crowdedWaitMs = { first: 1_000, max: 30_000 };
+/** A key that can't be reached is left alone for so long, doubling, less a quarter by chance. */
+const unreachableWaitMs = { first: 1_000, max: 60_000 };
+/** Tries elsewhere after a failure that may be the call's own doing. */
+const elsewhereTriesMax = 3;
+/** After so many tries that met an overload, while others were served, it is something about this call. */
+const overloadedTriesMax = 2;
+const modelsMax = 1_000;
 /** Tries after failures that are not about limits: few for each call, and a tenth of all. */
 const failedTriesMax = 2;
 /** Counted in whole parts of a try: ten tenths as fractions would not make one. */
@@ -28,6 +48,8 @@ export class UpstreamFeedback {
   readonly #random: () => number;
   readonly #note: (decision: Decision) => void;
   #retryParts = retryPartsAtStart;
+  /** When each model was last served, the longest ago first. */
+  readonly #servedAt = new Map<string, number>();
   /** Refusals of a call that was alone on its key and model, in a row. */
   readonly #crowded = new WeakMap<KeyModel, number>();
 
@@ -44,12 +66,13 @@ export class UpstreamFeedback {
   /** Draws the consequences. True: the call is worth another try. */
   take(grant: RunningGrant, verdict: Verdict, now: number): boolean {
     const { key, keyModel } = grant;
-    const sentAt = grant.sentAt ?? now;
+    const sentAt = grant.sentAt ?? grant.grantedAt;
     if (verdict.kind !== "good") this.#tell("upstream_refused", key, keyModel, verdict.kind, { code: verdict.code });
     switch (verdict.kind) {
       case "good":
         keyModel.learned.disprove(grant.inFlightAtSend);
-        this.#recover(key, keyModel, sentAt);
+        this.#noteServed(keyModel.model, now);
+        this.#recover(key, keyModel, sentAt, now);
         return false;
       case "over_limit":
         this.#overLimit(grant, verdict, sentAt, now);
@@ -59,38 +82,47 @@ export class UpstreamFeedback {
         return true;
       case "overloaded":
         this.#wait(key, keyModel, verdict, sentAt, now);
-        return true;
-      case "quota": {
-        const waitMs = verdict.waitMs ?? this.#disabledMs(keyModel.health.tripCount);
-        this.#block(key, keyModel, verdict, "upstream_quota", waitMs, verdict.waitMs === null, sentAt, now);
-        return false;
-      }
+        return this.#passOn(grant, [key], now, elsewhereTriesMax) || !this.#isSingledOut(grant);
+      case "quota":
+        this.#block(grant, keyModel.health, verdict, "upstream_quota", sentAt, now);
+        return this.#passOn(grant, key.account.keys, now);
       case "account":
-        this.#block(key, null, verdict, "upstream_account", this.#disabledMs(key.health.tripCount), true, sentAt, now);
-        return false;
+        this.#block(grant, key.health, verdict, "upstream_account", sentAt, now);
+        return this.#passOn(grant, [key], now);
       case "model_barred":
-        this.#block(
-          key,
-          keyModel,
-          verdict,
-          "upstream_account",
-          this.#disabledMs(keyModel.health.tripCount),
-          true,
-          sentAt,
-          now,
-        );
-        return false;
+        this.#block(grant, keyModel.bar(key), verdict, "upstream_account", sentAt, now);
+        return this.#passOn(grant, [key], now);
       case "restricted":
-        keyModel.learned.restrict(restrictedHoldMs, now);
-        keyModel.applyLearned();
-        this.#tell("limit_lowered", key, keyModel, `upstream restricts the account (${verdict.code})`, {
-          limit: 1,
-          isAlert: true,
-        });
-        return false;
+        this.#restrict(key, keyModel, verdict, now);
+        return this.#passOn(grant, key.account.keys, now);
       case "failed":
-        return this.#mayTryAgain(grant);
+        return this.#passOn(grant, [key], now, elsewhereTriesMax) || this.#mayTryAgain(grant);
+      case "unreachable":
+        this.#coolDown(key, verdict, sentAt, now);
+        return this.#passOn(grant, [key], now) || this.#mayTryAgain(grant);
     }
+  }
+
+  /** The keys have failed the call. True: another one may not, and is to have it. */
+  #passOn(grant: RunningGrant, keys: readonly UpstreamKey[], now: number, triesMax = triedMax): boolean {
+    const names = new Set([...grant.triedKeys, ...keys.map(({ name }) => name)]);
+    grant.triedKeys = [...names].slice(-triedMax);
+    if (grant.tryCount >= triesMax) return false;
+    grant.passedOnAfterMs = now - grant.grantedAt;
+    if (this.#pool.hasUntried(grant.to)) return true;
+    grant.passedOnAfterMs = null;
+    return false;
+  }
+
+  /** Told again and again that it is too much, while others hear nothing of the kind: retrying would not help. */
+  #isSingledOut({ tryCount, call, arrivedAt }: RunningGrant): boolean {
+    return tryCount >= overloadedTriesMax && (this.#servedAt.get(call.model) ?? 0) > arrivedAt;
+  }
+
+  #noteServed(model: string, now: number): void {
+    this.#servedAt.delete(model);
+    this.#servedAt.set(model, now);
+    if (this.#servedAt.size > modelsMax) this.#servedAt.delete(this.#servedAt.keys().next().value as string);
   }
 
   /** Lets what was learned fade where its time has come. True: something did. */
@@ -102,17 +134,19 @@ export class UpstreamFeedback {
 
   #hasRelaxed = false;
   /** One function for all calls: this is asked for each of them. */
-  readonly #noteRelaxed = (key: UpstreamKey, keyModel: KeyModel | null): void => {
+  readonly #noteRelaxed = ({ keys }: Account, keyModel: KeyModel | null): void => {
     this.#hasRelaxed = true;
+    const key = keys[0] as UpstreamKey;
     const why = "no refusal for a while";
     if (keyModel) this.#tell("limit_raised", key, keyModel, why, { limit: keyModel.learned.limit });
     else this.#tell("quickened", key, null, why, {});
   };
 
-  #recover(key: UpstreamKey, keyModel: KeyModel, sentAt: number): void {
+  #recover(key: UpstreamKey, keyModel: KeyModel, sentAt: number, now: number): void {
     this.#crowded.delete(keyModel);
-    const isKeyBack = key.health.recover(sentAt);
-    const isModelBack = keyModel.health.recover(sentAt);
+    const isKeyBack = key.health.recover(sentAt, now);
+    const isUnbarred = keyModel.barOf(key)?.recover(sentAt, now) ?? false;
+    const isModelBack = keyModel.health.recover(sentAt, now) || isUnbarred;
     if (isKeyBack || isModelBack)
       this.#tell("enabled", key, isKeyBack ? null : keyModel, "the upstream serves it again", {});
   }
@@ -139,8 +173,8 @@ export class UpstreamFeedback {
 
   #slow(key: UpstreamKey, verdict: Verdict, sentAt: number, now: number): void {
     if (verdict.waitMs !== null) key.health.pause(now + verdict.waitMs, verdict.code ?? "429");
-    if (!key.pace.slow(sentAt, now)) return;
-    key.applyPace();
+    if (!key.account.pace.slow(sentAt, now)) return;
+    key.account.applyPace();
     const why = `the upstream refused a call at this pace (${verdict.code ?? "429"}); somebody else may use the key`;
     this.#tell("slowed", key, null, why, {});
   }
@@ -154,27 +188,39 @@ export class UpstreamFeedback {
     this.#tell("blocked", key, keyModel, `the upstream is overloaded (${code ?? "no code"})`, { forMs });
   }
 
+  /** `health` is the key's, the model's on its account, or that of the model on this key. */
   #block(
-    key: UpstreamKey,
-    keyModel: KeyModel | null,
-    { code }: Verdict,
+    { key, keyModel }: RunningGrant,
+    health: Health,
+    { kind, code, waitMs }: Verdict,
     refusal: RefusalReason,
-    forMs: number,
-    isAlert: boolean,
     sentAt: number,
     now: number,
   ): void {
-    const health = keyModel?.health ?? key.health;
     if (health.isOldNews(sentAt)) return;
+    const isKnown = kind === "quota" && waitMs !== null;
+    const forMs = isKnown ? waitMs : Math.min(disabledWaitMs.max, disabledWaitMs.first * 2 ** health.tripCount);
     health.trip(now + forMs, code ?? refusal, refusal, now);
-    this.#tell(isAlert ? "disabled" : "blocked", key, keyModel, `${refusal} (${code ?? "no code"})`, {
-      forMs,
-      isAlert,
-    });
+    const why = `${refusal} (${code ?? "no code"})`;
+    const scope = health === key.health ? null : keyModel;
+    this.#tell(isKnown ? "blocked" : "disabled", key, scope, why, { forMs, isAlert: !isKnown });
   }
 
-  #disabledMs(tripCount: number): number {
-    return Math.min(disabledWaitMs.max, disabledWaitMs.first * 2 ** tripCount);
+  #restrict(key: UpstreamKey, keyModel: KeyModel, { code }: Verdict, now: number): void {
+    keyModel.learned.restrict(restrictedHoldMs, now);
+    keyModel.applyLearned();
+    const why = `upstream restricts the account (${code})`;
+    this.#tell("limit_lowered", key, keyModel, why, { limit: 1, isAlert: true });
+  }
+
+  /** Unless it has answered others since: then it was this call that took too long. */
+  #coolDown(key: UpstreamKey, { code }: Verdict, sentAt: number, now: number): void {
+    const { health } = key;
+    if (health.isOldNews(sentAt) || health.goodAt > sentAt) return;
+    const most = Math.min(unreachableWaitMs.max, unreachableWaitMs.first * 2 ** health.tripCount);
+    const forMs = most * (1 - this.#random() / 4);
+    health.trip(now + forMs, code ?? "unreachable", "upstream_failed", now);
+    this.#tell("blocked", key, null, `the upstream can't be reached (${code ?? "no code"})`, { forMs });
   }
 
   #mayTryAgain({ tryCount }: RunningGrant): boolean {

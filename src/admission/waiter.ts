@@ -2,21 +2,22 @@
 
 import type { Usage } from "../base/answer.ts";
 import type { Grant, OfferedCall, Waiter } from "./core.ts";
+import type { Destination } from "./destination.ts";
 import type { Hold } from "./gates.ts";
-import type { KeyModel, UpstreamKey } from "./key-pool.ts";
 import type { LaneQueue } from "./lane-queue.ts";
 import type { Place } from "./scheduler.ts";
 import type { Share, SharePosition } from "./share.ts";
+import type { KeyModel, UpstreamKey } from "./upstream-key.ts";
 import type { ListNode } from "./wait-list.ts";
 
 /** One upstream limit that calls share, and who waits for it. */
 export interface Lane {
-  /** Null: of all models that need no lane of their own. */
-  readonly model: string | null;
+  /** Of the model, and of what else its calls have in common; null: of all calls that need no lane of their own. */
+  readonly name: string | null;
   readonly queue: LaneQueue<QueuedWaiter>;
 }
 
-export class QueuedWaiter implements Waiter {
+export class QueuedWaiter implements Waiter, Destination {
   readonly call: OfferedCall;
   readonly session: Share;
   readonly sequence: number;
@@ -24,6 +25,7 @@ export class QueuedWaiter implements Waiter {
   readonly deadlineAt: number;
   readonly tryCount: number;
   readonly upstreamRefusal: Place["upstreamRefusal"];
+  readonly triedKeys: readonly string[];
   /** Tokens that it will take from the limits. */
   readonly tokens: number;
   readonly isDebt: boolean;
@@ -43,12 +45,33 @@ export class QueuedWaiter implements Waiter {
     this.deadlineAt = place.deadlineAt;
     this.tryCount = place.tryCount;
     this.upstreamRefusal = place.upstreamRefusal;
+    this.triedKeys = place.triedKeys;
     this.tokens = reserved.tokens;
     this.isDebt = reserved.isDebt;
   }
 
   get place(): Place {
     return this;
+  }
+
+  get to(): Destination {
+    return this;
+  }
+
+  get model(): string {
+    return this.call.model;
+  }
+
+  get upstreamKey(): string | null {
+    return this.call.upstreamKey ?? null;
+  }
+
+  get keyKind(): string | null {
+    return this.call.keyKind ?? null;
+  }
+
+  get affinity(): string | null {
+    return this.call.affinity ?? null;
   }
 
   get user(): Share {
@@ -100,6 +123,10 @@ export class RunningGrant implements Grant {
   isWorthAnotherTry: boolean | null = null;
   /** What the upstream refused it with: it cost its user nothing then. */
   upstreamRefusal: Place["upstreamRefusal"] = null;
+  /** Keys that have failed it, this one included where that may be the key's fault. */
+  triedKeys: readonly string[];
+  /** How long it has run when another key was to have it: that was no waiting. Null: none was to. */
+  passedOnAfterMs: number | null = null;
 
   constructor(
     waiter: QueuedWaiter,
@@ -116,13 +143,28 @@ export class RunningGrant implements Grant {
     this.etaMsAtArrival = waiter.etaMsAtArrival;
     this.key = key;
     this.keyModel = keyModel;
+    this.triedKeys = waiter.triedKeys;
     this.holds = holds;
     this.chargedMs = chargedMs;
     this.grantedAt = now;
   }
 
   get upstreamKey(): string {
-    return this.key.limits.name;
+    return this.key.name;
+  }
+
+  /** Where another try may go. */
+  get to(): Destination {
+    const { triedKeys } = this;
+    const { model, upstreamKey, keyKind, affinity } = this.#waiter;
+    return { model, upstreamKey, keyKind, affinity, triedKeys, deadlineAt: this.#deadlineAt };
+  }
+
+  /** The time that another key has taken from it is given back, as far as its client waits. */
+  get #deadlineAt(): number {
+    const { arrivedAt, deadlineAt, call } = this.#waiter;
+    if (this.passedOnAfterMs === null) return deadlineAt;
+    return Math.min(deadlineAt + this.passedOnAfterMs, arrivedAt + (call.patienceMs ?? Number.POSITIVE_INFINITY));
   }
 
   get arrivedAt(): number {
@@ -140,7 +182,16 @@ export class RunningGrant implements Grant {
 
   /** To be offered again with. */
   get place(): Place {
-    const { sequence, arrivedAt, deadlineAt, tryCount } = this.#waiter;
-    return { sequence, arrivedAt, deadlineAt, tryCount: tryCount + 1, upstreamRefusal: this.upstreamRefusal };
+    const { sequence, arrivedAt, tryCount } = this.#waiter;
+    // What is wrong with one key is nothing that a client should hear of while others serve.
+    const upstreamRefusal = this.passedOnAfterMs === null ? this.upstreamRefusal : this.#waiter.upstreamRefusal;
+    return {
+      sequence,
+      arrivedAt,
+      deadlineAt: this.#deadlineAt,
+      tryCount: tryCount + 1,
+      upstreamRefusal,
+      triedKeys: this.triedKeys,
+    };
   }
 }

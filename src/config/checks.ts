@@ -1,11 +1,18 @@
 // Rules between keys, which no single key's type can tell. They look at raw values, so that they speak even when other
 // keys have the wrong type; what is not of the type they expect they skip.
 
+import { checkKeys } from "./check-keys.ts";
 import { isTable, readPath, type Table } from "./paths.ts";
 import type { Issue } from "./value-types.ts";
 
 export function checkRules(tree: Table): Issue[] {
-  return [...checkUsers(tree), ...checkAliases(tree), ...checkUpstreamKey(tree)];
+  return [
+    ...checkUsers(tree),
+    ...checkAliases(tree),
+    ...checkFallbacks(tree),
+    ...checkKeys(tree),
+    ...checkFamilies(tree),
+  ];
 }
 
 function checkUsers(tree: Table): Issue[] {
@@ -52,11 +59,42 @@ export function resolveAlias(name: string, aliases: Readonly<Record<string, unkn
   return current;
 }
 
-function checkUpstreamKey(tree: Table): Issue[] {
-  const candidates = [readPath(tree, ["glm", "api_key"]), readPath(tree, ["glm", "keys", 0, "api_key"])];
-  if (candidates.some((value) => value !== undefined)) return [];
-  const message = "Cannot find the upstream key: set GLM_FLASH_API_KEY (or GLM_FLASH_API_KEY_FILE, or [glm] api_key)";
-  return [rule([], message)];
+/** By the upstream's names: an alias and its model are one and the same here. */
+function checkFallbacks(tree: Table): Issue[] {
+  const fallbacks = readPath(tree, ["glm", "fallbacks"]);
+  if (!isTable(fallbacks)) return [];
+  const aliases = readPath(tree, ["glm", "aliases"]);
+  const resolve = (name: string) => resolveAlias(name, isTable(aliases) ? aliases : {}) ?? name;
+  const lists = new Map<string, string[]>();
+  const issues: Issue[] = [];
+  for (const [name, list] of Object.entries(fallbacks)) {
+    if (!Array.isArray(list) || !list.every((entry) => typeof entry === "string")) continue;
+    const path = ["glm", "fallbacks", name];
+    const targets = list.map(resolve);
+    if (lists.has(resolve(name))) issues.push(rule(path, "is the same model as one above"));
+    const twin = targets.findIndex((target, index) => targets.indexOf(target) < index);
+    if (twin >= 0) issues.push(rule([...path, twin], "is in the list already"));
+    lists.set(resolve(name), targets);
+  }
+  const circular = Object.keys(fallbacks).filter((name) => leadsBack(resolve(name), lists));
+  return [...issues, ...circular.map((name) => rule(["glm", "fallbacks", name], "leads back to itself"))];
+}
+
+function leadsBack(name: string, lists: ReadonlyMap<string, readonly string[]>): boolean {
+  const reached = new Set<string>(lists.get(name));
+  for (const target of reached) for (const next of lists.get(target) ?? []) reached.add(next);
+  return reached.has(name);
+}
+
+/** A family with no limit at all would be one without any protection. */
+function checkFamilies(tree: Table): Issue[] {
+  const families = readPath(tree, ["rate_limit", "families"]);
+  if (!isTable(families)) return [];
+  return Object.entries(families).flatMap(([name, limits]) =>
+    name !== "poll" && isTable(limits) && Object.keys(limits).length === 0
+      ? [rule(["rate_limit", "families", name], "must have requests_per_second or max_concurrency")]
+      : [],
+  );
 }
 
 function rule(path: Issue["path"], message: string): Issue {

@@ -10,6 +10,7 @@ import { dataFolder } from "./locations.ts";
 import { type Notice, noticeContent, noticeFileMode } from "./notices.ts";
 import { createOrigins, type Origin, type Origins } from "./origins.ts";
 import { describeIssues } from "./problems.ts";
+import { readProxy } from "./proxy.ts";
 import { type ConfigContent, configType } from "./schema.ts";
 import type { Settings } from "./settings.ts";
 import { toSettings } from "./to-settings.ts";
@@ -60,7 +61,8 @@ export function createSecretMaker(): () => string {
 /** Throws ConfigError. */
 export function loadConfig(sources: ConfigSources, options: LoadOptions): LoadedConfig {
   const layers = gatherLayers(sources);
-  const { content, origins } = validateLayers(layers);
+  const { proxy, problems } = readProxy(sources.env);
+  const { content, origins } = validateLayers({ ...layers, problems: [...layers.problems, ...problems] });
   const jwt = resolveJwtSecret({
     configured: toConfigured(content, origins),
     dataFolder: dataFolder(sources.env),
@@ -70,7 +72,7 @@ export function loadConfig(sources: ConfigSources, options: LoadOptions): Loaded
   });
   const effective: ConfigContent = { ...content, auth: { ...content.auth, jwt_secret: jwt.secret } };
   return {
-    settings: toSettings(effective, dataFolder(sources.env)),
+    settings: toSettings(effective, dataFolder(sources.env), proxy),
     notices: [
       ...(layers.file?.notices ?? []),
       ...jwt.notices,
@@ -103,6 +105,9 @@ function toConfigured(content: ConfigContent, origins: Origins): { secret: strin
 function noticeModes(sources: ConfigSources, layers: Layers, content: ConfigContent, origins: Origins): Notice[] {
   const secretLayers = [
     ...(content.glm.api_key === undefined ? [] : [origins.find(["glm", "api_key"]).layer]),
+    ...content.glm.keys.flatMap(({ api_key: apiKey }, index) =>
+      apiKey === undefined ? [] : [origins.find(["glm", "keys", index, "api_key"]).layer],
+    ),
     ...(content.auth.jwt_secret === undefined ? [] : [origins.find(["auth", "jwt_secret"]).layer]),
     ...(content.auth.users.length === 0 ? [] : [origins.find(["auth", "users"]).layer]),
   ];

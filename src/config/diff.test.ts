@@ -86,13 +86,10 @@ x = "glm-4.6"
       ...before,
       server: { ...before.server, port: 9 },
       auth: { ...before.auth, jwtSecret: "another" },
-      glm: { ...before.glm, apiKey: "another", baseUrl: "https://other.test" },
     };
     assert.deepEqual(diffSettings(before, after), [
       { line: "server.port 8080 -> 9", isLive: false },
       { line: "auth.jwt_secret changed", isLive: false },
-      { line: "glm.api_key changed", isLive: false },
-      { line: 'glm.base_url "https://open.bigmodel.cn/api/paas/v4" -> "https://other.test"', isLive: false },
     ]);
   });
 
@@ -103,5 +100,67 @@ x = "glm-4.6"
     const limits = ['[glm.models."a*"]\nmax_concurrency = 1\n', '[glm.models."b*"]\nmax_concurrency = 2\n'];
     const [change] = diffSettings(load(limits.join("")), load(limits.toReversed().join("")));
     assert.equal(change?.line, "glm.models in another order");
+  });
+
+  it("tells which keys of the pool come, go and change, and nothing of the keys themselves", () => {
+    const key = (name: string, secret: string, more = "") =>
+      `[[glm.keys]]\nname = "${name}"\napi_key = "${secret}-hush"\n${more}`;
+    const before = load(key("a", "one") + key("b", "two", "max_concurrency = 2\n") + key("c", "three"));
+    const after = load(
+      key("b", "new", 'max_concurrency = 3\nweight = 2\nbase_url = "https://other.test/v1"\n') +
+        key("d", "four", 'kind = "openai"\nbase_url = "http://127.0.0.1:1"\nmodels = ["qwen*"]\naccount = "lab"\n') +
+        key("a", "one"),
+    );
+    const changes = diffSettings(before, after);
+    assert.deepEqual(
+      changes.map(({ line }) => line),
+      [
+        'glm.keys "b" changed (api_key, base_url "https://open.bigmodel.cn/api/paas/v4" -> "https://other.test/v1", anthropic_base_url "https://open.bigmodel.cn/api/anthropic" -> not set, weight 1 -> 2, max_concurrency 2 -> 3)',
+        'glm.keys "c" removed',
+        'glm.keys "d" added (openai, account "lab", 2 a second, models qwen*)',
+        "glm.keys in another order",
+      ],
+    );
+  });
+
+  it("tells of the one key that it was changed, and of its limits as those of all", () => {
+    const before = load('[glm]\napi_key = "x"\n');
+    const after = load('[[glm.keys]]\nmax_concurrency = 3\nmodels = ["glm-4.5*"]\n');
+    assert.deepEqual(
+      diffSettings(before, after).map(({ line }) => line),
+      ["rate_limit.max_concurrency not set -> 3", 'glm.keys "default" changed (models not set -> "glm-4.5*")'],
+    );
+    const rotated = load('[glm]\napi_key = "y"\n[[glm.keys]]\napi_key = "another-hush"\n');
+    const without = { ...rotated, glm: { ...rotated.glm, upstreams: [{ ...rotated.glm.upstreams[0], apiKey: "z" }] } };
+    assert.deepEqual(diffSettings(rotated, without as Settings), [
+      { line: 'glm.keys "default" changed (api_key)', isLive: true },
+    ]);
+  });
+
+  it("tells of families, fallbacks and the cache", () => {
+    const after = load(`[rate_limit.families.images]
+requests_per_second = 0.5
+max_concurrency = 1
+[rate_limit.families.poll]
+requests_per_second = 5
+[glm.fallbacks]
+"glm-4.6" = ["glm-4.5-air", "glm-4.5-flash"]
+[cache]
+enabled = true
+ttl_seconds = 60
+[server]
+upload_limit_bytes = 1000
+`);
+    assert.deepEqual(
+      diffSettings(load(""), after).map(({ line }) => line),
+      [
+        "server.upload_limit_bytes 105906176 -> 1000",
+        "cache.enabled false -> true",
+        "cache.ttl_seconds 300 -> 60",
+        'rate_limit.families "poll" 10 a second -> 5 a second',
+        'rate_limit.families "images" added: 0.5 a second, 1 at once',
+        'glm.fallbacks "glm-4.6" added: glm-4.5-air, glm-4.5-flash',
+      ],
+    );
   });
 });

@@ -7,6 +7,7 @@ import type { GateLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
 import type { Account } from "../people/static-users.ts";
 import type { ModelPrice } from "../quota/prices.ts";
+import { diffKeys } from "./diff-keys.ts";
 import { showValue } from "./masks.ts";
 import type { Settings } from "./settings.ts";
 
@@ -29,6 +30,7 @@ const comparedKeys: readonly ComparedKey[] = [
   { name: "server.host", isLive: false, read: ({ server }) => server.host },
   { name: "server.port", isLive: false, read: ({ server }) => server.port },
   { name: "server.body_limit_bytes", isLive: true, read: ({ server }) => server.bodyBytesMax },
+  { name: "server.upload_limit_bytes", isLive: true, read: ({ server }) => server.uploadBytesMax },
   { name: "server.shutdown_grace_seconds", isLive: true, read: ({ server }) => toSeconds(server.shutdownGraceMs) },
   { name: "server.write_stall_seconds", isLive: true, read: ({ server }) => toSeconds(server.writeStallMs) },
   { name: "server.trusted_proxies", isLive: true, read: ({ server }) => server.trustedProxies.join(", ") },
@@ -38,14 +40,10 @@ const comparedKeys: readonly ComparedKey[] = [
   { name: "auth.jwt_secret", isLive: false, isSecret: true, read: ({ auth }) => auth.jwtSecret },
   { name: "auth.token_ttl_seconds", isLive: true, read: ({ auth }) => auth.tokenTtlSeconds },
   { name: "auth.session_ttl_seconds", isLive: true, read: ({ auth }) => auth.sessionTtlSeconds },
-  { name: "glm.keys name", isLive: false, read: ({ rateLimit }) => rateLimit.keys[0]?.name },
-  { name: "glm.keys models", isLive: true, read: ({ rateLimit }) => rateLimit.keys[0]?.models?.join(", ") ?? null },
-  { name: "glm.api_key", isLive: false, isSecret: true, read: ({ glm }) => glm.apiKey },
-  { name: "glm.base_url", isLive: false, read: ({ glm }) => glm.baseUrl },
   { name: "glm.timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.totalMs) },
   { name: "glm.first_byte_timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.firstByteMs) },
   { name: "glm.idle_timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.idleMs) },
-  ...compareGate("rate_limit.", ({ rateLimit }) => rateLimit.keys[0]),
+  ...compareGate("rate_limit.", ({ rateLimit }) => (rateLimit.keys.length === 1 ? rateLimit.keys[0] : undefined)),
   ...compareGate("rate_limit.user_", ({ rateLimit }) => rateLimit.user),
   { name: "rate_limit.user_queue_capacity", isLive: true, read: ({ rateLimit }) => rateLimit.userQueueCapacity },
   { name: "rate_limit.queue_capacity", isLive: true, read: ({ rateLimit }) => rateLimit.queueCapacity },
@@ -73,16 +71,24 @@ const comparedKeys: readonly ComparedKey[] = [
   { name: "quotas.assumed_output_tokens", isLive: true, read: ({ quotas }) => quotas.assumedOutputTokens },
   { name: "prices.currency", isLive: true, read: ({ prices }) => prices.currency },
   { name: "prices.models", isLive: true, read: ({ prices }) => prices.models.map(describePrice).join("; ") },
+  { name: "cache.enabled", isLive: true, read: ({ cache }) => cache.isEnabled },
+  { name: "cache.max_bytes", isLive: true, read: ({ cache }) => cache.bytesMax },
+  { name: "cache.ttl_seconds", isLive: true, read: ({ cache }) => toSeconds(cache.ttlMs) },
+  { name: "cache.entry_max_bytes", isLive: true, read: ({ cache }) => cache.entryBytesMax },
+  { name: "cache.models", isLive: true, read: ({ cache }) => cache.models.join(", ") },
   { name: "log.level", isLive: true, read: ({ log }) => log.level },
 ];
 
 export function diffSettings(before: Settings, after: Settings): readonly Change[] {
   return [
     ...comparedKeys.flatMap((key) => compareKey(key, before, after)),
+    ...diffKeys(before, after).map((line) => ({ line, isLive: true })),
+    ...compareNamed("rate_limit.families", describeFamilies(before), describeFamilies(after)),
     ...compareUsers(before.auth.users, after.auth.users),
     ...compareNamed("glm.models", describeModels(before), describeModels(after)),
     ...compareOrder(before, after),
     ...compareNamed("glm.aliases", before.glm.aliases, after.glm.aliases),
+    ...compareNamed("glm.fallbacks", describeFallbacks(before), describeFallbacks(after)),
   ];
 }
 
@@ -171,6 +177,19 @@ function describeGate({ startsPerSecond, concurrencyMax, tokensPerMinute }: Gate
     ...(concurrencyMax === null ? [] : [`${concurrencyMax} at once`]),
     ...(tokensPerMinute === null ? [] : [`${tokensPerMinute} tokens a minute`]),
   ];
+}
+
+function describeFamilies({ rateLimit }: Settings): Map<string, string> {
+  return new Map(
+    (rateLimit.families ?? []).map(({ family, startsPerSecond, concurrencyMax }) => [
+      family,
+      describeGate({ startsPerSecond, concurrencyMax, tokensPerMinute: null }).join(", "),
+    ]),
+  );
+}
+
+function describeFallbacks({ glm }: Settings): Map<string, string> {
+  return new Map(Array.from(glm.fallbacks, ([model, list]) => [model, list.join(", ")]));
 }
 
 function nameStore({ store, dataFolder }: Settings): string {

@@ -1,5 +1,6 @@
 // What environment variables, flags and credentials say about the configuration, as a list of overrides.
-// Every key has the name GLM_PROXY__SECTION__KEY, secrets also one with _FILE; a few names are older or shorter.
+// Every key has the name GLM_PROXY__SECTION__KEY, secrets also one with _FILE; a few names are older or shorter. One
+// entry of a list of tables has a number: GLM_PROXY__GLM__KEYS__0__API_KEY.
 
 import { parseRustLog } from "./log-level.ts";
 import { findNearest } from "./nearest-name.ts";
@@ -39,7 +40,7 @@ export function readVariables(
   readSecret: ReadSecret,
 ): OverrideLayer {
   const place = layer === "dotenv" ? ".env" : "environment";
-  const bindings = listBindings();
+  const bindings = [...listBindings(), ...listEntryBindings(variables)];
   const overrides: Override[] = [];
   const problems = findUnknown(variables, bindings, place);
   for (const { name, path, spelling } of bindings) {
@@ -83,7 +84,7 @@ function listBindings(): Binding[] {
   const paths = Object.entries(sectionRules).flatMap(([section, rule]) =>
     Object.keys(rule.type.rules ?? {}).map((key): Path => [section, key]),
   );
-  const secrets = paths.filter((path) => findKey(path)?.secrecy === "masked");
+  const secrets = paths.filter(isFileable);
   return [
     { name: "GLM_FLASH_API_KEY_FILE", path: ["glm", "api_key"], spelling: "file" },
     { name: "GLM_FLASH_API_KEY", path: ["glm", "api_key"], spelling: "value" },
@@ -92,6 +93,28 @@ function listBindings(): Binding[] {
     ...secrets.map((path): Binding => ({ name: `${toVariableName(path)}_FILE`, path, spelling: "file" })),
     ...paths.map((path): Binding => ({ name: toVariableName(path), path, spelling: "value" })),
   ];
+}
+
+/** Of those variables that are there and name a key of one entry of a list, by its number from 0. */
+function listEntryBindings(variables: Readonly<Record<string, string | undefined>>): Binding[] {
+  const bindings = Object.keys(variables).flatMap((name): Binding[] => {
+    const [section = "", list = "", number = "", key = "", ...rest] = readSegments(name);
+    if (!/^(0|[1-9]\d{0,5})$/.test(number) || !findKey([section, list])?.type.isList || rest.length > 0) return [];
+    const toPath = (own: string): Path => [section, list, Number(number), own];
+    if (findKey(toPath(key))) return [{ name, path: toPath(key), spelling: "value" }];
+    const secret = toPath(key.replace(/_file$/, ""));
+    return key.endsWith("_file") && isFileable(secret) ? [{ name, path: secret, spelling: "file" }] : [];
+  });
+  const rank = ({ path, spelling }: Binding) => Number(path[2]) * 2 + (spelling === "file" ? 0 : 1);
+  return bindings.sort((a, b) => rank(a) - rank(b));
+}
+
+function readSegments(name: string): string[] {
+  return name.startsWith(prefix) ? name.slice(prefix.length).toLowerCase().split("__") : [];
+}
+
+function isFileable(path: Path): boolean {
+  return findKey(path)?.secrecy === "masked";
 }
 
 function findUnknown(

@@ -7,7 +7,7 @@ import { credentialPaths, type Override, type OverrideLayer, readFlags, readVari
 import { type ConfigFiles, explainFileError } from "./files.ts";
 import { type Environment, listSearchPath, toDisplayPath } from "./locations.ts";
 import type { Origin } from "./origins.ts";
-import { formatPath, isTable, type Table } from "./paths.ts";
+import { formatPath, isTable, type Path, type Table } from "./paths.ts";
 import { sectionRules } from "./schema.ts";
 import { type FileLayer, parseConfigFile } from "./toml-file.ts";
 
@@ -23,7 +23,7 @@ export interface ConfigSources {
 
 export interface Layers {
   readonly tree: Table;
-  /** By `section.key`: the winning origin of every key that something above the file set. */
+  /** By `section.key` or `section.key[0].key`: the winning origin of every key that something above the file set. */
   readonly overrides: ReadonlyMap<string, Origin>;
   readonly file: FoundFile | null;
   /** Absolute path of the `.env` that was read. */
@@ -46,15 +46,16 @@ export function gatherLayers(sources: ConfigSources): Layers {
   const environment = readVariables(sources.env, "environment", createSecretReader(sources));
   const upper = [credentials, dotenv, environment, { overrides: readFlags(sources.flags ?? {}), problems: [] }];
   const tree = fileResult.file?.tree ?? {};
+  const applied = applyOverrides(
+    tree,
+    upper.flatMap((layer) => layer.overrides),
+  );
   return {
     tree,
-    overrides: applyOverrides(
-      tree,
-      upper.flatMap((layer) => layer.overrides),
-    ),
+    overrides: applied.origins,
     file: fileResult.file,
     dotenvPath: dotenv.path,
-    problems: [...fileResult.problems, ...upper.flatMap((layer) => layer.problems)],
+    problems: [...fileResult.problems, ...upper.flatMap((layer) => layer.problems), ...applied.problems],
     isFileLost: fileResult.problems.length > 0,
   };
 }
@@ -118,17 +119,38 @@ function createSecretReader({ cwd, files }: ConfigSources) {
 }
 
 /** Later overrides win. Every section exists in the tree afterwards, so that its defaults can be filled in. */
-function applyOverrides(tree: Table, overrides: readonly Override[]): Map<string, Origin> {
+function applyOverrides(
+  tree: Table,
+  overrides: readonly Override[],
+): { origins: Map<string, Origin>; problems: string[] } {
   const origins = new Map<string, Origin>();
+  const problems: string[] = [];
   for (const section of Object.keys(sectionRules)) tree[section] ??= {};
   for (const { path, value, origin } of overrides) {
-    const [section = "", key = ""] = path;
-    const table = tree[section];
+    const table = path.length > 2 ? findEntry(tree, path) : tree[String(path[0])];
+    if (table === "missing") {
+      problems.push(`${origin.text}: there is no such entry: they have numbers from 0 on, without a gap`);
+      continue;
+    }
     if (!isTable(table)) continue;
-    table[key] = value;
-    origins.set(formatPath(path), origin);
+    table[String(path.at(-1))] = value;
+    // What was said of parts of it before counts no more.
+    const name = formatPath(path);
+    for (const other of [...origins.keys()]) if (other.startsWith(`${name}[`)) origins.delete(other);
+    origins.set(name, origin);
   }
-  return origins;
+  return { origins, problems };
+}
+
+/** The entry of a list that `section.key[number].key` names: the next one is made, others must be there. */
+function findEntry(tree: Table, [section = "", key = "", number]: Path): unknown {
+  const table = tree[section];
+  if (!isTable(table)) return null;
+  table[key] ??= [];
+  const list = table[key];
+  if (!Array.isArray(list)) return null;
+  if (number === list.length) list.push({});
+  return list[Number(number)] ?? "missing";
 }
 
 function dropLineEnd(text: string): string {

@@ -23,7 +23,9 @@ function describe(issue: Issue, tree: Table, origins: Origins): string {
   if (issue.path.length === 0) return issue.message;
   const origin = origins.locate(issue.path);
   const subject =
-    origin.layer === "file" || origin.layer === "default" ? nameInFile(issue.path, tree) : nameWithin(issue.path);
+    origin.layer === "file" || origin.layer === "default"
+      ? nameInFile(issue.path, tree)
+      : nameWithin(issue.path, origin.namedLength);
   return `${origin.text}: ${subject}${tell(issue, tree)}`;
 }
 
@@ -65,8 +67,8 @@ function nameInFile(path: Path, tree: Table): string {
 }
 
 /** A variable or a flag names its key already; what remains is the place inside its list or table. */
-function nameWithin(path: Path): string {
-  return path.length > 2 ? `${formatPath(path.slice(2))} ` : "";
+function nameWithin(path: Path, namedLength: number): string {
+  return path.length > namedLength ? `${formatPath(path.slice(namedLength))} ` : "";
 }
 
 function suggest(path: Path, value: unknown): string {

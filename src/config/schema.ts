@@ -4,12 +4,14 @@
 
 import { trafficClasses } from "../base/principal.ts";
 import { heartbeatStyles } from "../surfaces/surface.ts";
+import { upstreamKinds } from "./settings.ts";
 import {
   isAddressRange,
   isBaseUrl,
   isHeaderSafe,
   isHost,
   isModelName,
+  isNone,
   isOneLine,
   isPasswordHash,
   isStoreUrl,
@@ -38,6 +40,12 @@ const upstreamKey = text("a key of visible ASCII characters", isHeaderSafe);
 const price = decimal(0, 1_000_000, "price");
 const name = text("1 to 128 characters on one line", isOneLine);
 const modelName = text("a model name of 1 to 200 characters without spaces", isModelName);
+const modelPattern = text('a model name, or a pattern such as "glm-4.5*"', isModelName);
+const baseUrl = text("an http or https URL without credentials, query or fragment", isBaseUrl);
+const optionalBaseUrl = text(
+  'an http or https URL without credentials, query or fragment, or "none"',
+  (value) => isNone(value) || isBaseUrl(value),
+);
 
 const user = {
   username: requiredKey(name, "Name to log in with."),
@@ -64,13 +72,46 @@ const user = {
 };
 
 const poolKey = {
-  name: key(name, "Name of the key in logs and metrics.", { fallback: "default" }),
-  api_key: key(upstreamKey, "The upstream key.", { secrecy: "masked" }),
+  name: key(name, "Name of the key in logs and metrics; several keys need one each.", { fallback: "default" }),
+  api_key: key(upstreamKey, "The upstream key; that of [glm] when unset.", { secrecy: "masked" }),
+  kind: key(
+    oneOf(upstreamKinds),
+    "What is at its base URL: GLM, or any server with OpenAI's API, which may need no key.",
+    { fallback: "glm" },
+  ),
+  base_url: key(baseUrl, "Where the API begins that this key is for; that of [glm] when unset."),
+  anthropic_base_url: key(
+    optionalBaseUrl,
+    'Where the Anthropic-compatible API begins that this key is for; derived from its base_url when unset, "none" for none.',
+  ),
+  account: key(name, "Keys of one account share its limits; the key's own account when unset."),
+  weight: key(decimal(0.001, 1_000), "Part of the calls relative to other keys.", { fallback: 1 }),
   requests_per_second: key(requestRate, "Starts per second on this key."),
   max_concurrency: key(concurrency, "Calls running at once on this key."),
   tokens_per_minute: key(tokenRate, "LLM tokens per minute on this key."),
-  models: key(listOf(modelName, 1_000), "Models that this key serves; `*` stands for anything."),
+  models: key(listOf(modelPattern, 1_000), "Models that this key serves; `*` stands for anything."),
 };
+
+const familyRule = {
+  requests_per_second: key(requestRate, "Starts per second of these calls, on each key."),
+  max_concurrency: key(concurrency, "Calls of this family running at once, on each key."),
+};
+
+const families = {
+  chat: familyOf("Chat completions, messages and responses."),
+  embeddings: familyOf("Embeddings, ranks, token counts and moderation."),
+  images: familyOf("Pictures."),
+  videos: familyOf("Films."),
+  audio: familyOf("Speech and transcripts."),
+  search: familyOf("Web search and pages."),
+  files: familyOf("Files and what is made of them."),
+  agents: familyOf("Agents and assistants."),
+  poll: familyOf("Calls that only ask how something stands; 10 a second when nothing is set."),
+};
+
+function familyOf(description: string) {
+  return key(tableOf(familyRule), description);
+}
 
 const modelRule = {
   timeout_seconds: key(seconds, "Longest time from sending a call to its last byte, for these models."),
@@ -92,6 +133,11 @@ const sections = {
     host: key(text("an address or a host name", isHost), "Address to listen on.", { fallback: "0.0.0.0" }),
     port: key(wholeNumber(0, 65_535), "TCP port; 0 lets the system choose a free one.", { fallback: 8_080 }),
     body_limit_bytes: key(wholeNumber(1, 268_435_456), "Largest request body.", { fallback: 10_485_760 }),
+    upload_limit_bytes: key(
+      wholeNumber(1, 17_179_869_184),
+      "Largest body with files, which goes upstream as it comes: 100 MiB and what a form adds.",
+      { fallback: 105_906_176 },
+    ),
     shutdown_grace_seconds: key(
       decimal(0, 86_400, "number of seconds"),
       "How long running calls may go on after a stop was asked for.",
@@ -134,25 +180,26 @@ const sections = {
   }),
   glm: section("The upstream.", {
     api_key: key(upstreamKey, "The upstream key; usually given as GLM_FLASH_API_KEY.", { secrecy: "masked" }),
-    base_url: key(
-      text("an http or https URL without credentials, query or fragment", isBaseUrl),
-      "Where the upstream's API begins.",
-      { fallback: "https://open.bigmodel.cn/api/paas/v4" },
-    ),
+    base_url: key(baseUrl, "Where the upstream's API begins.", { fallback: "https://open.bigmodel.cn/api/paas/v4" }),
     anthropic_base_url: key(
-      text("an http or https URL without credentials, query or fragment", isBaseUrl),
-      "Where the upstream's Anthropic-compatible API begins.",
+      optionalBaseUrl,
+      "Where the upstream's Anthropic-compatible API begins; beside base_url when unset and that is GLM's, \"none\" for none.",
     ),
     timeout_seconds: key(seconds, "Longest time from sending a call to its last byte.", { fallback: 20 }),
     first_byte_timeout_seconds: key(seconds, "Longest wait for the first byte of an answer."),
     idle_timeout_seconds: key(seconds, "Longest pause within an answer."),
-    keys: key(listOf(tableOf(poolKey), 1_000), "A pool of upstream keys; api_key is the pool of one.", {
+    keys: key(listOf(tableOf(poolKey), 1_000), "A pool of upstream keys; api_key alone is a pool of one.", {
       fallback: [],
     }),
     models: key(mapOf(tableOf(modelRule)), 'Other limits for some models, by pattern such as "glm-5*".', {
       fallback: {},
     }),
     aliases: key(mapOf(modelName), "Model names that clients may send -> the upstream's names.", { fallback: {} }),
+    fallbacks: key(
+      mapOf(listOf(modelName, 10)),
+      "Models that answer in a model's place while no key can serve it, tried in this order.",
+      { fallback: {} },
+    ),
   }),
   rate_limit: section("What the upstream bears, and how calls wait for it.", {
     requests_per_second: key(requestRate, "Most starts within any second.", { fallback: 2 }),
@@ -174,6 +221,7 @@ const sections = {
     user_max_concurrency: key(concurrency, "Most calls of one user running at once."),
     user_tokens_per_minute: key(tokenRate, "Most LLM tokens of one user within any minute."),
     user_queue_capacity: key(wholeNumber(0, 100_000), "Most calls of one user waiting at once."),
+    families: key(tableOf(families), "Kinds of calls with limits and a queue of their own; others share the keys'."),
     early_refusal: key(boolean(), "Refuse at once what would time out in the queue anyway.", { fallback: false }),
     ietf_fields: key(boolean(), "Send the fields RateLimit and RateLimit-Policy of the IETF's draft.", {
       fallback: true,
@@ -230,6 +278,19 @@ const sections = {
     models: key(mapOf(tableOf(modelPrice)), 'Prices by model pattern such as "glm-4.5*"; others cost nothing.', {
       fallback: {},
     }),
+  }),
+  cache: section("Answers that are kept and given again.", {
+    enabled: key(boolean(), "Keep answers in memory.", { fallback: false }),
+    max_bytes: key(wholeNumber(0, 17_179_869_184), "Most bytes of answers that are kept.", { fallback: 67_108_864 }),
+    ttl_seconds: key(wholeNumber(1, 2_592_000), "How long an answer is kept.", { fallback: 300 }),
+    entry_max_bytes: key(wholeNumber(1, 1_073_741_824), "Largest answer that is kept.", { fallback: 1_048_576 }),
+    models: key(
+      listOf(modelPattern, 1_000),
+      "Models whose answers are kept unasked; none when empty, but for API keys that ask.",
+      {
+        fallback: [],
+      },
+    ),
   }),
   cluster: section("Several gateways sharing one limit.", {
     redis_url: key(

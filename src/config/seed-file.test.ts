@@ -15,12 +15,21 @@ describe("the first service's configuration file, unchanged", () => {
     assert.equal(settings.server.port, 8080);
     assert.equal(settings.glm.baseUrl, "https://open.bigmodel.cn/api/paas/v4");
     assert.equal(settings.glm.timeouts.totalMs, 20_000);
-    assert.equal(settings.glm.apiKey, upstreamKey);
+    assert.deepEqual(settings.glm.upstreams, [
+      {
+        name: "default",
+        kind: "glm",
+        apiKey: upstreamKey,
+        baseUrl: "https://open.bigmodel.cn/api/paas/v4",
+        anthropicBaseUrl: "https://open.bigmodel.cn/api/anthropic",
+      },
+    ]);
     assert.deepEqual(settings.auth.users, [
       { username: "user1", password: "pass123", role: "user", weight: 1, class: "default" },
     ]);
     assert.deepEqual(settings.rateLimit, {
       keys: [{ name: "default", startsPerSecond: 2, concurrencyMax: null, tokensPerMinute: null, models: null }],
+      families: [{ family: "poll", startsPerSecond: 10, concurrencyMax: null }],
       models: [],
       user: { startsPerSecond: null, concurrencyMax: null, tokensPerMinute: null },
       userQueueCapacity: null,

@@ -1,5 +1,5 @@
 // What the rest of the program sees of the configuration: validated, complete, milliseconds, camelCase.
-// Types only. The file's own spelling (seconds, snake_case) is in schema.ts, the conversion in to-settings.ts.
+// The file's own spelling (seconds, snake_case) is in schema.ts, the conversion in to-settings.ts.
 
 import type { AdmissionLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
@@ -9,6 +9,7 @@ import type { PriceList } from "../quota/prices.ts";
 import type { ModelRule } from "../rules.ts";
 import type { StoreTarget } from "../store/store.ts";
 import type { HeartbeatStyle } from "../surfaces/surface.ts";
+import type { ProxySettings } from "../upstream/connections.ts";
 
 export interface Settings {
   readonly server: ServerSettings;
@@ -21,6 +22,9 @@ export interface Settings {
   readonly ledger: LedgerSettings;
   readonly quotas: QuotaSettings;
   readonly prices: PriceList;
+  readonly cache: CacheSettings;
+  /** What stands between us and the upstreams, as the environment says; null: nothing. */
+  readonly proxy: ProxySettings | null;
   /** Where the gateway keeps what is its own. It may not exist yet. */
   readonly dataFolder: string;
 }
@@ -30,6 +34,8 @@ export interface ServerSettings {
   /** 0 lets the system choose a free port. */
   readonly port: number;
   readonly bodyBytesMax: number;
+  /** Of a body that goes upstream as it comes, such as a file. */
+  readonly uploadBytesMax: number;
   readonly shutdownGraceMs: number;
   /** A client that takes no byte of its answer for so long is cut. */
   readonly writeStallMs: number;
@@ -74,14 +80,45 @@ export interface QuotaSettings {
 }
 
 export interface GlmSettings {
+  /** The first upstream's; empty: none is needed. */
   readonly apiKey: string;
-  /** Without a trailing slash. */
+  /** The first upstream's. Without a trailing slash. */
   readonly baseUrl: string;
+  /** At least one, each with a name of its own, the same as in `rateLimit.keys`. */
+  readonly upstreams: readonly UpstreamSettings[];
   readonly timeouts: CallTimeouts;
   /** Those that set a time, in file order; the first rule whose pattern matches wins. */
   readonly models: readonly ModelRule[];
   /** Model name that clients send -> model name that the upstream knows. */
   readonly aliases: ReadonlyMap<string, string>;
+  /** Model that the upstream knows -> models that may answer in its place, in this order. */
+  readonly fallbacks: ReadonlyMap<string, readonly string[]>;
+}
+
+/** One key of the pool, and where it is good. */
+export interface UpstreamSettings {
+  readonly name: string;
+  /** glm: GLM's own API · openai: any server that speaks OpenAI's chat completions */
+  readonly kind: UpstreamKind;
+  /** Null: none is asked for. */
+  readonly apiKey: string | null;
+  /** Without a trailing slash. */
+  readonly baseUrl: string;
+  /** Where its Anthropic-compatible API begins, without a trailing slash; null: it has none. */
+  readonly anthropicBaseUrl: string | null;
+}
+
+export const upstreamKinds = ["glm", "openai"] as const;
+export type UpstreamKind = (typeof upstreamKinds)[number];
+
+/** Answers that are kept and given again. */
+export interface CacheSettings {
+  readonly isEnabled: boolean;
+  readonly bytesMax: number;
+  readonly entryBytesMax: number;
+  readonly ttlMs: number;
+  /** Patterns of the models whose answers are kept unasked. */
+  readonly models: readonly string[];
 }
 
 export interface MetricsSettings {

@@ -15,6 +15,11 @@ export function isBaseUrl(text: string): boolean {
   return (protocol === "http:" || protocol === "https:") && hostname !== "";
 }
 
+/** What a URL is set to where there is to be none. */
+export function isNone(text: string): boolean {
+  return text === "" || text === "none";
+}
+
 export function isLoopbackUrl(text: string): boolean {
   const { hostname } = new URL(text);
   return hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "[::1]" || /^127\./.test(hostname);

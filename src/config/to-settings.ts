@@ -1,24 +1,27 @@
 // From the file's names and units to the program's: seconds become milliseconds, missing limits become null.
 
 import { resolve } from "node:path";
-import type { AdmissionLimits, GateLimits, ModelLimits } from "../admission/scheduler.ts";
+import type { AdmissionLimits, FamilyLimits, ModelLimits } from "../admission/scheduler.ts";
 import type { CallTimeouts } from "../deadline.ts";
 import type { Account } from "../people/static-users.ts";
 import type { ModelPrice } from "../quota/prices.ts";
 import type { ModelRule } from "../rules.ts";
 import type { StoreTarget } from "../store/store.ts";
+import type { ProxySettings } from "../upstream/connections.ts";
 import { resolveAlias } from "./checks.ts";
+import { toGate, toKeyLimits, toUpstreams } from "./pool.ts";
 import type { ConfigContent } from "./schema.ts";
 import type { GlmSettings, Settings } from "./settings.ts";
 
 /** `content` is valid, has its upstream key and its final secret. `dataFolder`: where relative paths begin. */
-export function toSettings(content: ConfigContent, dataFolder: string): Settings {
-  const { server, auth, rate_limit: rateLimit, metrics, log, ledger, quotas, prices } = content;
+export function toSettings(content: ConfigContent, dataFolder: string, proxy: ProxySettings | null): Settings {
+  const { server, auth, rate_limit: rateLimit, metrics, log, ledger, quotas, prices, cache } = content;
   return {
     server: {
       host: server.host,
       port: server.port,
       bodyBytesMax: server.body_limit_bytes,
+      uploadBytesMax: server.upload_limit_bytes,
       shutdownGraceMs: toMs(server.shutdown_grace_seconds),
       writeStallMs: toMs(server.write_stall_seconds),
       trustedProxies: server.trusted_proxies,
@@ -47,6 +50,14 @@ export function toSettings(content: ConfigContent, dataFolder: string): Settings
     },
     quotas: { timeZone: quotas.time_zone, assumedOutputTokens: quotas.assumed_output_tokens },
     prices: { currency: prices.currency, models: Object.entries(prices.models).map(toPrice) },
+    cache: {
+      isEnabled: cache.enabled,
+      bytesMax: cache.max_bytes,
+      entryBytesMax: cache.entry_max_bytes,
+      ttlMs: toMs(cache.ttl_seconds),
+      models: cache.models,
+    },
+    proxy,
     dataFolder,
   };
 }
@@ -79,16 +90,29 @@ function toGlm(glm: ConfigContent["glm"]): GlmSettings {
     firstByteMs: toMsOrNull(glm.first_byte_timeout_seconds),
     idleMs: toMsOrNull(glm.idle_timeout_seconds),
   };
+  const upstreams = toUpstreams(glm);
   return {
-    apiKey: glm.api_key ?? "",
-    baseUrl: glm.base_url.replace(/\/+$/, ""),
+    apiKey: upstreams[0]?.apiKey ?? "",
+    baseUrl: upstreams[0]?.baseUrl ?? "",
+    upstreams,
     timeouts,
     models: Object.entries(glm.models)
       .map(toModelRule)
       .filter(({ timeouts }) => Object.keys(timeouts).length > 0),
     // Chains are followed here, so that one look-up finds the upstream's name.
-    aliases: new Map(Object.keys(glm.aliases).map((name) => [name, resolveAlias(name, glm.aliases) ?? name])),
+    aliases: new Map(Object.keys(glm.aliases).map((name) => [name, resolveName(name, glm)])),
+    fallbacks: new Map(
+      Object.entries(glm.fallbacks).map(([name, list]) => [
+        resolveName(name, glm),
+        list.map((fallback) => resolveName(fallback, glm)),
+      ]),
+    ),
   };
+}
+
+/** As the upstream knows the model. */
+function resolveName(name: string, { aliases }: ConfigContent["glm"]): string {
+  return resolveAlias(name, aliases) ?? name;
 }
 
 function toModelRule([pattern, rule]: [string, ConfigContent["glm"]["models"][string]]): ModelRule {
@@ -103,11 +127,10 @@ function toModelRule([pattern, rule]: [string, ConfigContent["glm"]["models"][st
   };
 }
 
-/** The general limits are those of the one key; what its `[[glm.keys]]` says itself has taken their place already. */
 function toAdmission(limits: ConfigContent["rate_limit"], glm: ConfigContent["glm"]): AdmissionLimits {
-  const { name = "default", models = null } = glm.keys[0] ?? {};
   return {
-    keys: [{ name, ...toGate(limits), models }],
+    keys: toKeyLimits(glm, limits),
+    families: toFamilies(limits.families),
     models: Object.entries(glm.models).flatMap(toModelLimits),
     user: {
       startsPerSecond: limits.user_requests_per_second ?? null,
@@ -128,16 +151,18 @@ function toModelLimits([pattern, rule]: [string, ConfigContent["glm"]["models"][
   return Object.values(gate).some((limit) => limit !== null) ? [{ pattern, ...gate }] : [];
 }
 
-function toGate(limits: {
-  readonly requests_per_second?: number | undefined;
-  readonly max_concurrency?: number | undefined;
-  readonly tokens_per_minute?: number | undefined;
-}): GateLimits {
-  return {
-    startsPerSecond: limits.requests_per_second ?? null,
-    concurrencyMax: limits.max_concurrency ?? null,
-    tokensPerMinute: limits.tokens_per_minute ?? null,
-  };
+/** Asking how something stands costs an upstream little, and would take the starts of calls that do something. */
+const pollsPerSecond = 10;
+
+function toFamilies(families: ConfigContent["rate_limit"]["families"]): FamilyLimits[] {
+  const { poll, ...others } = families ?? {};
+  const own = Object.entries(others).flatMap(([family, limits]): FamilyLimits[] => {
+    if (!limits) return [];
+    const { startsPerSecond, concurrencyMax } = toGate(limits);
+    return [{ family, startsPerSecond, concurrencyMax }];
+  });
+  const { requests_per_second: startsPerSecond = pollsPerSecond, max_concurrency: concurrencyMax = null } = poll ?? {};
+  return [...own, { family: "poll", startsPerSecond, concurrencyMax }];
 }
 
 /** Whole microseconds: 0.3 s is 300 ms, not 299.99999999999994. */

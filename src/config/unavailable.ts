@@ -11,11 +11,7 @@ interface UnavailableKey {
   readonly isHarmless?: (value: unknown, path: Path) => boolean;
 }
 
-const unavailableKeys: readonly UnavailableKey[] = [
-  { path: ["glm", "anthropic_base_url"] },
-  { path: ["glm", "keys", "*"], isHarmless: (_, path) => path.at(-1) === 0 },
-  { path: ["cluster", "redis_url"] },
-];
+const unavailableKeys: readonly UnavailableKey[] = [{ path: ["cluster", "redis_url"] }];
 
 /** `tree` holds raw values: what has the wrong type is somebody else's problem. */
 export function findUnavailable(tree: unknown): Issue[] {

@@ -11,6 +11,7 @@ export interface ValueType<Value = unknown> {
   readonly spelling: "text" | "number" | "boolean" | "json";
   /** Type of the elements of a list or of a table with free names. */
   readonly item?: ValueType;
+  readonly isList?: true;
   /** Keys of a table with fixed names. */
   readonly rules?: TableRules;
 }
@@ -91,7 +92,7 @@ export function listOf<Item>(item: ValueType<Item>, countMax: number): ValueType
   const words = `a list of at most ${countMax} entries`;
   const error = `must be ${words}`;
   const schema = z.array(item.schema, { error }).check(z.maxLength(countMax, { error }));
-  return { schema, words, spelling: "json", item };
+  return { schema, words, spelling: "json", item, isList: true };
 }
 
 /** A table whose names are free, such as model patterns. */

@@ -12,7 +12,8 @@ export interface DrivenCall {
   /** As it was offered last: a call that is offered again has a place then. */
   offered: OfferedCall;
   readonly arrivedAt: number;
-  readonly deadlineAt: number;
+  /** Later by the time for which another key had it, once that has failed it. */
+  deadlineAt: number;
   state: "offered" | "waiting" | "granted" | "sent" | "ended" | "cancelled" | "refused";
   waiter: Waiter | null;
   grant: Grant | null;
@@ -249,8 +250,13 @@ export class CoreDriver {
     const isWorthAnotherTry = this.core.report(grant, verdict, this.now);
     this.end(call);
     if (!isWorthAnotherTry) return false;
+    const { place } = grant;
+    const latest = Math.max(call.deadlineAt, call.deadlineAt + this.now - grant.grantedAt);
+    assert.ok(place.deadlineAt <= latest, "a new try has no more time than it has lost");
+    assert.ok(place.deadlineAt <= call.arrivedAt + (call.offered.patienceMs ?? Number.POSITIVE_INFINITY));
+    call.deadlineAt = place.deadlineAt;
     call.state = "offered";
-    call.offered = { ...call.offered, place: grant.place };
+    call.offered = { ...call.offered, place };
     call.grant = null;
     this.#hand(call);
     return true;

@@ -48,10 +48,12 @@ export interface Counts {
   readonly refusals: Map<string, number>;
   readonly lateRefusals: Map<string, number>;
   readonly verdicts: Map<string, number>;
+  /** What clients heard of the upstream's refusals. */
+  readonly failures: Map<string, number>;
 }
 
-/** Tries of one call beyond the first after transient failures. */
-const failedTriesMax = 2;
+/** Tries of one call beyond the first after transient failures, with other keys included. */
+const failedTriesMax = 3;
 const connectMs = 80;
 /** Timers fire a little late. */
 const timerLagMs = 3;
@@ -67,6 +69,7 @@ export class SimulatedGateway {
     refusals: new Map(),
     lateRefusals: new Map(),
     verdicts: new Map(),
+    failures: new Map(),
   };
   readonly #plan: Plan;
   readonly #timeline: Timeline;
@@ -245,6 +248,7 @@ export class SimulatedGateway {
     }
     if (isWorthAnotherTry) this.#offer(handling, grant.place);
     else {
+      count(this.counts.failures, verdict.kind);
       this.#done(handling, { kind: "failed", verdict });
       this.#turn();
     }

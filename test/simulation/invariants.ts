@@ -18,19 +18,28 @@ interface Scope {
   readonly isUpstream: boolean;
 }
 
-function keyScope(name: string): Scope {
+/** The limits of a key are those of its account. */
+function keyScope(driver: CoreDriver, key: string): Scope {
+  const account = accountOf(driver, key);
   return {
-    name: `key ${name}`,
-    holds: (_, upstreamKey) => upstreamKey === name,
-    limitsIn: (limits) => limits.keys.find((key) => key.name === name) ?? null,
+    name: `account ${account}`,
+    holds: (_, upstreamKey) => accountOf(driver, upstreamKey) === account,
+    limitsIn: (limits) => limits.keys.find((other) => (other.account ?? other.name) === account) ?? null,
     isUpstream: true,
   };
 }
 
-function keyModelScope(name: string, model: string): Scope {
+/** Also of a key that a reload has taken away. */
+function accountOf({ history }: CoreDriver, name: string): string {
+  const key = history.flatMap(({ limits }) => limits.keys).findLast((other) => other.name === name);
+  return key?.account ?? name;
+}
+
+function keyModelScope(driver: CoreDriver, key: string, model: string): Scope {
+  const account = accountOf(driver, key);
   return {
-    name: `key ${name} model ${model}`,
-    holds: (call, upstreamKey) => upstreamKey === name && call.model === model,
+    name: `account ${account} model ${model}`,
+    holds: (call, upstreamKey) => accountOf(driver, upstreamKey) === account && call.model === model,
     limitsIn: (limits) => limits.models.find(({ pattern }) => pattern === model) ?? null,
     isUpstream: true,
   };
@@ -45,8 +54,8 @@ function userScope(userId: string): Scope {
   };
 }
 
-function scopesOf(call: OfferedCall, upstreamKey: string): Scope[] {
-  return [keyScope(upstreamKey), keyModelScope(upstreamKey, call.model), userScope(call.userId)];
+function scopesOf(driver: CoreDriver, call: OfferedCall, upstreamKey: string): Scope[] {
+  return [keyScope(driver, upstreamKey), keyModelScope(driver, upstreamKey, call.model), userScope(call.userId)];
 }
 
 function windowOf(scope: Scope, limits: AdmissionLimits): { startsMax: number; windowMs: number } | null {
@@ -70,7 +79,7 @@ function countUnknown(scope: Scope, driver: CoreDriver): number {
 
 /** 1: no window up to this send holds more than allowed, if the last of them was granted under the limits of now. */
 export function assertRate(driver: CoreDriver, sent: SendRecord): void {
-  for (const scope of scopesOf(sent.call, sent.upstreamKey)) {
+  for (const scope of scopesOf(driver, sent.call, sent.upstreamKey)) {
     const window = windowOf(scope, driver.limits);
     if (!window) continue;
     const unknown = countUnknown(scope, driver);
@@ -95,7 +104,7 @@ function countInFlight(driver: CoreDriver, scope: Scope): { running: number; lin
 /** 2: with a call that was just granted, as many are in flight as its limits allow, or fewer. */
 export function assertConcurrency(driver: CoreDriver, granted: DrivenCall): void {
   assert.ok(granted.grant);
-  for (const scope of scopesOf(granted.offered, granted.grant.upstreamKey)) {
+  for (const scope of scopesOf(driver, granted.offered, granted.grant.upstreamKey)) {
     const max = scope.limitsIn(driver.limits)?.concurrencyMax ?? null;
     if (max === null) continue;
     const { running } = countInFlight(driver, scope);
@@ -131,7 +140,8 @@ export function assertConservation(driver: CoreDriver): void {
     assert.equal(user.running, running.filter(isOwn).length, `${user.userId} running`);
   }
   for (const lane of gauges.lanes) {
-    const scope = lane.model === null ? keyScope(lane.upstreamKey) : keyModelScope(lane.upstreamKey, lane.model);
+    const scope =
+      lane.model === null ? keyScope(driver, lane.upstreamKey) : keyModelScope(driver, lane.upstreamKey, lane.model);
     const counted = countInFlight(driver, scope);
     const isBetween = lane.running >= counted.running && lane.running <= counted.running + counted.lingering;
     assert.ok(isBetween, `${scope.name} counts ${lane.running} in flight, but it has ${JSON.stringify(counted)}`);
@@ -203,8 +213,8 @@ function mayStartOn(driver: CoreDriver, key: KeyLimits, call: OfferedCall, isSur
   return (
     hasRoom(driver, userScope(call.userId), isSure) &&
     servesModel(key, call.model) &&
-    hasRoom(driver, keyScope(key.name), isSure) &&
-    hasRoom(driver, keyModelScope(key.name, call.model), isSure)
+    hasRoom(driver, keyScope(driver, key.name), isSure) &&
+    hasRoom(driver, keyModelScope(driver, key.name, call.model), isSure)
   );
 }
 
@@ -227,9 +237,9 @@ export function assertKeysAtWork(driver: CoreDriver): void {
   const waiting = driver.waiting.filter((call) => !isBehindOwn(driver, call)).map(({ offered }) => offered);
   const claims = driver.limits.keys.flatMap((key) => {
     const open = waiting.filter((call) => mayStartOn(driver, key, call, false));
-    const lacksKey = (call: OfferedCall) => !hasTokens(driver, keyScope(key.name), call.outputTokensMax ?? 0);
+    const lacksKey = (call: OfferedCall) => !hasTokens(driver, keyScope(driver, key.name), call.outputTokensMax ?? 0);
     const lacksModel = (call: OfferedCall) =>
-      !hasTokens(driver, keyModelScope(key.name, call.model), call.outputTokensMax ?? 0);
+      !hasTokens(driver, keyModelScope(driver, key.name, call.model), call.outputTokensMax ?? 0);
     const idleFor = open.filter((call) => mayStartOn(driver, key, call) && !lacksKey(call) && !lacksModel(call));
     if (idleFor.length === 0) return [];
     const keepers = (of: OfferedCall) =>

@@ -59,7 +59,10 @@ export type FaultKind =
   | "overloaded"
   | "quota"
   | "account"
+  | "barred"
+  | "restricted"
   | "failed"
+  | "unreachable"
   | "reset"
   | "slow"
   | "stall"
@@ -71,6 +74,8 @@ export interface Fault {
   readonly until: number;
   /** Share of calls that it hits. */
   readonly share: number;
+  /** The key whose calls it hits, or those of all keys of its account where GLM counts by account. Null: all. */
+  readonly key: string | null;
 }
 
 const faultKinds: readonly FaultKind[] = [
@@ -79,7 +84,12 @@ const faultKinds: readonly FaultKind[] = [
   "overloaded",
   "quota",
   "account",
+  "account",
+  "barred",
+  "restricted",
   "failed",
+  "unreachable",
+  "unreachable",
   "reset",
   "slow",
   "stall",
@@ -97,10 +107,10 @@ export function drawPlan(seed: number, random: Random): Plan {
     releaseLagMs: 0,
     rateCode: random.pick(["1302", "1303"]),
   };
-  const faults = chance(random, 0.25) ? [] : drawFaults(durationMs, random);
+  const common = drawCommon(random);
+  const faults = chance(random, 0.25) ? [] : drawFaults(durationMs, common, random);
   const knowsConcurrency = truth.concurrencyMax === null || chance(random, 0.85);
   const hasFewer = truth.concurrencyMax !== null && faults.some(({ kind }) => kind === "fewer_slots");
-  const common = drawCommon(random);
   const trueTokensPerMinute = random.pick([null, null, 3_000, 10_000]);
   const draw = () => drawLimits(truth, trueTokensPerMinute, knowsConcurrency, common, random);
   const reloadCount = chance(random, 0.4) ? 1 + random.below(4) : 0;
@@ -124,13 +134,21 @@ export function drawPlan(seed: number, random: Random): Plan {
   };
 }
 
-type CommonLimits = Pick<AdmissionLimits, "sendGuardMs" | "abortLingerMs"> & { readonly keyCount: number };
+/** What stays through all reloads. */
+interface CommonLimits extends Pick<AdmissionLimits, "sendGuardMs" | "abortLingerMs"> {
+  readonly keyCount: number;
+  /** The third key is of the first one's account. */
+  readonly sharesAccount: boolean;
+  readonly weights: readonly number[];
+}
 
 function drawCommon(random: Random): CommonLimits {
   return {
     sendGuardMs: random.pick([20, 50]),
     abortLingerMs: random.pick([200, 300, 1_000]),
-    keyCount: random.pick([1, 1, 1, 2, 3]),
+    keyCount: random.pick([1, 1, 2, 2, 3, 4]),
+    sharesAccount: chance(random, 0.5),
+    weights: [1, 2, 3, 4].map(() => random.pick([1, 1, 2, 0.5])),
   };
 }
 
@@ -142,7 +160,7 @@ function drawLimits(
   truth: Limits,
   trueTokensPerMinute: number | null,
   knowsConcurrency: boolean,
-  { keyCount, ...common }: CommonLimits,
+  { keyCount, sharesAccount, weights, ...common }: CommonLimits,
   random: Random,
 ): AdmissionLimits {
   const trueRate = truth.requestsPerSecond ?? 100;
@@ -156,7 +174,9 @@ function drawLimits(
   const tokensPerMinute =
     trueTokensPerMinute === null || chance(random, 0.7) ? trueTokensPerMinute : trueTokensPerMinute / 2;
   const key = (index: number): KeyLimits => ({
-    name: `key-${index + 1}`,
+    name: nameKey(index),
+    ...(sharesAccount && index === 2 && { account: nameKey(0) }),
+    weight: weights[index] ?? 1,
     // The first serves all, so that there is a key for each call.
     models: index === 0 || chance(random, 0.5) ? null : [random.pick(models)],
     startsPerSecond: rate,
@@ -207,13 +227,25 @@ function drawUser(index: number, truth: Limits, random: Random): UserPlan {
   };
 }
 
-function drawFaults(durationMs: number, random: Random): Fault[] {
+function drawFaults(durationMs: number, { keyCount }: CommonLimits, random: Random): Fault[] {
+  // One key at least is spared in some worlds, so that nobody need hear of the others' trouble.
+  const hitCount = chance(random, 0.6) ? Math.max(1, keyCount - 1) : keyCount;
   return Array.from({ length: 1 + random.below(4) }, () => {
     const kind = random.pick(faultKinds);
     const from = random.next() * durationMs * 0.8;
     const lengthMs = kind === "stall" ? 50 + random.next() ** 3 * 20_000 : 5_000 + random.next() ** 2 * 120_000;
-    return { kind, from, until: from + lengthMs, share: random.pick([0.1, 0.5, 0.9, 1]) };
+    const key = hitCount === keyCount && chance(random, 0.5) ? null : nameKey(keyCount - 1 - random.below(hitCount));
+    return { kind, from, until: from + lengthMs, share: random.pick([0.1, 0.5, 0.9, 1]), key };
   });
+}
+
+function nameKey(index: number): string {
+  return `key-${index + 1}`;
+}
+
+/** The account of a key, the same through all reloads. */
+export function accountOf({ limits }: Plan, name: string): string {
+  return limits.keys.find((key) => key.name === name)?.account ?? name;
 }
 
 export function chance(random: Random, share: number): boolean {

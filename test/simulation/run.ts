@@ -22,6 +22,7 @@ function describeWorld({ plan, counts, violationCount, elapsedMs, outcomes }: Wo
       refusals: [...counts.refusals],
       lateRefusals: [...counts.lateRefusals],
       verdicts: [...counts.verdicts],
+      failures: [...counts.failures],
     },
   };
   return JSON.stringify({ ...told, violationCount, elapsedMs, outcomes: [...outcomes] }, null, 1);

@@ -58,9 +58,9 @@ const pauseMs = fc.oneof(
 /** Also of calls that want more than any limit of a minute. */
 const tokens = fc.constantFrom(10, 10, 50, 200, 400, 900, 3_000);
 
-/** With `hasTokens`, calls say exactly what they take at most. */
+/** With `hasTokens`, calls say exactly what they take at most; with `hasKeys`, some want a key or are bound to one. */
 export function wishes(
-  options: { hasPatience?: boolean; hasRetries?: boolean; hasTokens?: boolean } = {},
+  options: { hasPatience?: boolean; hasRetries?: boolean; hasTokens?: boolean; hasKeys?: boolean } = {},
 ): fc.Arbitrary<Partial<OfferedCall>> {
   return fc
     .record({
@@ -70,6 +70,12 @@ export function wishes(
       model: fc.constantFrom(...models),
       patienceMs: options.hasPatience ? fc.option(fc.integer({ min: 1, max: 8_000 }), { freq: 3 }) : fc.constant(null),
       retryCount: options.hasRetries ? fc.nat({ max: 2 }) : fc.constant(0),
+      ...(options.hasKeys
+        ? {
+            affinity: fc.constantFrom(null, null, "one", "another"),
+            upstreamKey: fc.constantFrom(null, null, null, "first", "third", "never there"),
+          }
+        : {}),
       ...(options.hasTokens ? { outputTokensMax: tokens, inputBytes: fc.constant(0) } : {}),
     })
     .map(({ user, ...rest }) => ({ ...user, ...rest }));
@@ -126,6 +132,29 @@ function gates(rates: readonly (number | null)[], concurrencies: readonly (numbe
   });
 }
 
+/** The first and the third of four keys are of one account. */
+const accounts: Readonly<Record<string, string>> = { third: "first" };
+
+/** As they are written: the same limits for all keys of an account, and each key with some weight. */
+function shareAccounts(keys: readonly KeyLimits[], weights: readonly number[]): KeyLimits[] {
+  return keys.map((key, index) => {
+    const account = accounts[key.name];
+    const sibling = keys.find(({ name }) => (accounts[name] ?? name) === (account ?? key.name)) ?? key;
+    const { startsPerSecond, concurrencyMax, tokensPerMinute } = sibling;
+    const weight = weights[index] ?? 1;
+    return { ...key, startsPerSecond, concurrencyMax, tokensPerMinute, weight, ...(account && { account }) };
+  });
+}
+
+const weights = fc.array(fc.constantFrom(1, 1, 2, 0.5), { minLength: 4, maxLength: 4 });
+
+/** The same with keys that share an account. */
+export function limitsOfAccounts(fixed: Partial<AdmissionLimits> = {}): fc.Arbitrary<AdmissionLimits> {
+  return fc
+    .tuple(limitsOfTokens(fixed), weights)
+    .map(([given, drawn]) => ({ ...given, keys: shareAccounts(given.keys, drawn) }));
+}
+
 /** Several keys with limits of tokens, of which some serve one model alone; the rest as in `limits`. */
 export function limitsOfTokens(fixed: Partial<AdmissionLimits> = {}): fc.Arbitrary<AdmissionLimits> {
   const key = (name: string): fc.Arbitrary<KeyLimits> =>
@@ -144,14 +173,26 @@ export function limitsOfTokens(fixed: Partial<AdmissionLimits> = {}): fc.Arbitra
   return fc.tuple(limits(fixed), keys).map(([given, drawn]) => ({ ...given, keys: drawn }));
 }
 
-/** Limits of every shape, with one key or two. */
+/** Limits of every shape, with one key to four in one account to three. */
 export function limits(fixed: Partial<AdmissionLimits> = {}): fc.Arbitrary<AdmissionLimits> {
   const keyGates = gates([null, 0.5, 1, 1.5, 2, 2, 3, 10], [null, null, 1, 2, 3]);
-  const key = (name: string) => keyGates.map((own) => ({ name, models: null, ...own }));
+  const key = (name: string): fc.Arbitrary<KeyLimits> => keyGates.map((own) => ({ name, models: null, ...own }));
+  const keys = fc
+    .tuple(
+      fc.oneof(
+        fc.tuple(key("first")),
+        fc.tuple(key("first"), key("second")),
+        fc.tuple(key("third"), key("first")),
+        fc.tuple(key("second"), key("third"), key("first")),
+        fc.tuple(key("first"), key("second"), key("third"), key("fourth")),
+      ),
+      weights,
+    )
+    .map(([drawn, drawnWeights]) => shareAccounts(drawn, drawnWeights));
   const model: fc.Arbitrary<ModelLimits> = gates([null, 1], [1, 2]).map((own) => ({ pattern: models[1], ...own }));
   return fc
     .record({
-      keys: fc.oneof(fc.tuple(key("first")), fc.tuple(key("first"), key("second"))),
+      keys,
       models: fc.oneof(fc.constant([]), fc.tuple(model)),
       user: gates([null, null, 1, 2], [null, null, 1, 2]),
       userQueueCapacity: fc.constantFrom(null, null, 1, 3),

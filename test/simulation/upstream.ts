@@ -5,7 +5,7 @@ import type { Usage } from "../../src/base/answer.ts";
 import type { Verdict, VerdictKind } from "../../src/base/verdict.ts";
 import { createJudge, type Judge, type Visit } from "../../src/simulator/judge.ts";
 import type { Random } from "../../src/simulator/random.ts";
-import { chance, drawPause, type Fault, type FaultKind, type Plan } from "./plan.ts";
+import { accountOf, chance, drawPause, type Fault, type FaultKind, type Plan } from "./plan.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** What comes back of a call, in order. After `ended`, `refused` or `broke` nothing follows. */
@@ -29,15 +29,26 @@ const codes: Partial<Record<FaultKind, { readonly kind: VerdictKind; readonly co
   too_fast: { kind: "too_fast", code: "1303" },
   overloaded: { kind: "overloaded", code: "1305" },
   quota: { kind: "quota", code: "1308" },
-  account: { kind: "account", code: "1113" },
+  account: { kind: "account", code: "1001" },
+  barred: { kind: "model_barred", code: "1311" },
+  restricted: { kind: "restricted", code: "1313" },
   failed: { kind: "failed", code: "500" },
 };
+/** What GLM says of an account, it says to all keys of it. */
+const accountFaults: readonly FaultKind[] = ["quota", "restricted"];
+const unreachable: Verdict = { kind: "unreachable", code: null, waitMs: null };
 const frameCount = 4;
 const promptTokens = 50;
 const minuteMs = 60_000;
 
 function isOfCalls(kind: FaultKind): boolean {
   return kind !== "stall" && kind !== "fewer_slots";
+}
+
+/** Whether the fault is one of the key's calls. */
+export function hits(plan: Plan, { key: hit, kind }: Fault, key: string): boolean {
+  if (hit === null || hit === key) return true;
+  return accountFaults.includes(kind) && accountOf(plan, hit) === accountOf(plan, key);
 }
 
 /** What a call asks for. */
@@ -49,7 +60,7 @@ export interface Request {
 
 export class Upstream {
   readonly judge: Judge;
-  /** Of calls that were served in full, by key. */
+  /** Of calls that were served in full, by account. */
   readonly #tokens = new Map<string, { readonly arrivedAt: number; readonly tokens: number }[]>();
   readonly #plan: Plan;
   readonly #timeline: Timeline;
@@ -59,7 +70,7 @@ export class Upstream {
     this.#plan = plan;
     this.#timeline = timeline;
     this.#random = random;
-    this.judge = createJudge(plan.truth, timeline, (keyId) => keyId);
+    this.judge = createJudge(plan.truth, timeline, (keyId) => accountOf(plan, keyId));
     for (const fault of plan.faults) {
       if (fault.kind !== "fewer_slots" || plan.truth.concurrencyMax === null) continue;
       timeline.at(fault.from, () => this.judge.setLimits({ concurrencyMax: 1 }));
@@ -79,12 +90,18 @@ export class Upstream {
       });
     };
     this.#timeline.after(this.#delay(), () => {
+      const fault = this.#hit(key);
+      if (fault?.kind === "unreachable") {
+        back(() => listener.refused(unreachable));
+        return;
+      }
       visit = this.judge.arrive(key);
       const arrivedAt = this.#timeline.now();
-      this.#serve(visit, visit.enter(request.model), request, listener, back, (tokens) => {
-        const ofKey = this.#tokens.get(key) ?? [];
-        this.#tokens.set(key, ofKey);
-        ofKey.push({ arrivedAt, tokens });
+      this.#serve(visit, visit.enter(request.model), fault, request, listener, back, (tokens) => {
+        const account = accountOf(this.#plan, key);
+        const ofAccount = this.#tokens.get(account) ?? [];
+        this.#tokens.set(account, ofAccount);
+        ofAccount.push({ arrivedAt, tokens });
       });
     });
     return {
@@ -100,6 +117,7 @@ export class Upstream {
   #serve(
     visit: Visit,
     refused: "1302" | "1303" | null,
+    fault: Fault | null,
     { slotMeanMs, outputTokensMax }: Request,
     listener: AnswerListener,
     back: (tell: () => void) => void,
@@ -110,7 +128,6 @@ export class Upstream {
       back(() => listener.refused({ kind, code: refused, waitMs: null }));
       return;
     }
-    const fault = this.#hit();
     const refusal = fault && codes[fault.kind];
     if (refusal) {
       visit.leave();
@@ -126,7 +143,8 @@ export class Upstream {
         if (frame > breaksAfter + 1) return;
         const isLast = frame === frameCount;
         if (isLast || frame === breaksAfter + 1) visit.leave();
-        if (frame === breaksAfter + 1) back(() => listener.broke());
+        if (frame === breaksAfter + 1)
+          back(() => (breaksAfter === 0 ? listener.refused(unreachable) : listener.broke()));
         else if (isLast) {
           const usage = { promptTokens, completionTokens, cachedTokens: 0, reasoningTokens: 0 };
           back(() => listener.ended(usage, () => count(promptTokens + completionTokens)));
@@ -135,7 +153,7 @@ export class Upstream {
     }
   }
 
-  /** The most tokens of calls that came to one key within a minute. */
+  /** The most tokens of calls that came to one account within a minute. */
   get tokensMax(): number {
     let max = 0;
     for (const calls of this.#tokens.values()) {
@@ -152,9 +170,10 @@ export class Upstream {
     return max;
   }
 
-  #hit(): Fault | null {
+  #hit(key: string): Fault | null {
     const now = this.#timeline.now();
-    const isOn = ({ kind, from, until }: Fault) => from <= now && now < until && isOfCalls(kind);
+    const isOn = (fault: Fault) =>
+      fault.from <= now && now < fault.until && isOfCalls(fault.kind) && hits(this.#plan, fault, key);
     return this.#plan.faults.find((fault) => isOn(fault) && chance(this.#random, fault.share)) ?? null;
   }
 

@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import type { OfferedCall } from "../../src/admission/core.ts";
 import { createRandom, type Random } from "../../src/simulator/random.ts";
 import { type Counts, type Outcome, SimulatedGateway } from "./gateway.ts";
-import { chance, drawPause, drawPlan, type Plan, type UserPlan } from "./plan.ts";
+import { chance, drawPause, drawPlan, type FaultKind, type Plan, type UserPlan } from "./plan.ts";
 import { Timeline } from "./timeline.ts";
-import { Upstream } from "./upstream.ts";
+import { hits, Upstream } from "./upstream.ts";
 
 export interface WorldReport {
   readonly plan: Plan;
@@ -35,6 +35,16 @@ const fairCallsMin = 10;
 const classWeights = { interactive: 16, default: 4, batch: 1 };
 const reasonsAtFirst = ["queue_full", "user_queue_full", "wait_too_long", "queue_timeout"];
 /** What the upstream said last, when there was no time for another try: who was let in once is not put out. */
+/** What a block says to those who can't outlive it. */
+const reasonsByFault: Partial<Record<FaultKind, string>> = {
+  quota: "upstream_quota",
+  account: "upstream_account",
+  barred: "upstream_account",
+  unreachable: "upstream_failed",
+  reset: "upstream_failed",
+};
+const troublesOfKeys = ["account", "model_barred", "quota", "restricted", "failed", "overloaded", "unreachable"];
+const reasonsOfKeys = ["upstream_account", "upstream_quota", "upstream_failed", "upstream_busy"];
 const reasonsOnceRefused = ["upstream_rate_limited", "upstream_busy", "upstream_failed"];
 
 /** Lives through the world of a seed. Throws when a promise was broken; the message names the seed. */
@@ -94,6 +104,7 @@ function simulate(seed: number): WorldReport {
   timeline.run();
   assertAllIsOver(gateway, upstream, timeline.now());
   assertRefusals(plan, gateway.counts);
+  assertFailOver(plan, gateway.counts);
   assertShares(plan, outcomes);
   // Whatever went wrong, after some time a patient newcomer is served again.
   const startedAt = timeline.now();
@@ -153,13 +164,34 @@ function assertAllIsOver({ core, counts }: SimulatedGateway, upstream: Upstream,
 }
 
 function assertRefusals(plan: Plan, counts: Counts): void {
-  const blocks = plan.faults.filter(({ kind }) => kind === "quota" || kind === "account");
-  const ofFaults = blocks.map(({ kind }) => `upstream_${kind}`);
+  const ofFaults = plan.faults.flatMap(({ kind }) => reasonsByFault[kind] ?? []);
   const atFirst = new Set([...reasonsAtFirst, ...ofFaults]);
   for (const reason of counts.refusals.keys()) assert.ok(atFirst.has(reason), `somebody was refused with ${reason}`);
-  const later = new Set([...reasonsOnceRefused, ...ofFaults]);
+  // Who was passed on to another key waits for that, and hears of nothing else.
+  const later = new Set([
+    ...reasonsOnceRefused,
+    ...ofFaults,
+    ...(plan.limits.keys.length > 1 ? ["queue_timeout"] : []),
+  ]);
   for (const reason of counts.lateRefusals.keys()) {
     assert.ok(later.has(reason), `somebody whom the upstream had refused was refused with ${reason}`);
+  }
+}
+
+/** While a key serves all that come, nobody hears of the others' trouble. */
+function assertFailOver(plan: Plan, counts: Counts): void {
+  const all = [plan.limits, ...plan.reloads.map(({ limits }) => limits)];
+  const isSpared = (name: string) =>
+    !plan.faults.some((fault) => hits(plan, fault, name)) &&
+    all.every(({ keys }) => keys.find((key) => key.name === name)?.models === null);
+  if (!plan.limits.keys.some(({ name }) => isSpared(name))) return;
+  for (const kind of counts.failures.keys()) {
+    assert.ok(!troublesOfKeys.includes(kind), `somebody heard of ${kind} although another key served`);
+  }
+  for (const refusals of [counts.refusals, counts.lateRefusals]) {
+    for (const reason of refusals.keys()) {
+      assert.ok(!reasonsOfKeys.includes(reason), `somebody was refused with ${reason} although another key served`);
+    }
   }
 }
 
