@@ -17,6 +17,9 @@ export interface ObjectGuard {
   review(caller: Caller, request: CallRequest, upstreamKey: string, answer: Answer): Promise<Answer>;
 }
 
+/** Where an answer says what it has made, and what it lists. */
+const idNames = ["id", "task_id", "async_id"] as const;
+const listNames = ["data", "list"] as const;
 /** Tasks whose tokens have been counted: their result may be fetched often. */
 const countedTasksMax = 10_000;
 
@@ -50,23 +53,28 @@ export function createObjectGuard(objects: UpstreamObjects): ObjectGuard {
   }
 
   function noteCreated(caller: Caller, { kind }: ObjectUse, upstreamKey: string, { parsed }: WholeAnswer): void {
-    const { id, task_id } = (parsed ?? {}) as { id?: unknown; task_id?: unknown };
     const { userId: owner, keyId } = caller;
-    for (const made of [id, task_id]) {
-      if (typeof made === "string") objects.note({ id: made, kind, upstreamKey, owner, keyId });
-    }
+    const note = (id: unknown, ofKind: string) => {
+      if (typeof id === "string") objects.note({ id, kind: ofKind, upstreamKey, owner, keyId });
+    };
+    const answer = (parsed ?? {}) as Record<string, unknown>;
+    for (const name of idNames) note(answer[name], kind);
+    // A file for a body of knowledge comes back as the documents that were made of it.
+    if (!Array.isArray(answer.successInfos)) return;
+    for (const made of answer.successInfos as { documentId?: unknown }[]) note(made?.documentId, "document");
   }
 
   async function hideOthers(caller: Caller, answer: WholeAnswer): Promise<WholeAnswer> {
-    const { data, ...rest } = (answer.parsed ?? {}) as { data?: unknown };
-    if (!Array.isArray(data)) throw new Refusal("upstream_unexpected", { detail: "it lists nothing" });
+    const parsed = (answer.parsed ?? {}) as Record<string, unknown>;
+    const name = listNames.find((one) => Array.isArray(parsed[one]));
+    if (name === undefined) throw new Refusal("upstream_unexpected", { detail: "it lists nothing" });
     const own = [];
-    for (const item of data as { id?: unknown }[]) {
+    for (const item of parsed[name] as { id?: unknown }[]) {
       const known = typeof item?.id === "string" ? await objects.find(item.id) : null;
       if (known?.owner === caller.userId) own.push(item);
     }
-    const parsed = { ...rest, data: own };
-    return { ...answer, parsed, body: Buffer.from(JSON.stringify(parsed)) };
+    const shown = { ...parsed, [name]: own };
+    return { ...answer, parsed: shown, body: Buffer.from(JSON.stringify(shown)) };
   }
 
   /** Only the first result that reports tokens is read for them. */

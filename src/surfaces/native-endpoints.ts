@@ -75,15 +75,19 @@ export const nativeEndpoints: readonly NativeEndpoint[] = [
   endpoint("DELETE", "/fine_tuning/jobs/*", "files", { object: "job", deletes: true }),
   endpoint("POST", "/knowledge", "files", { object: "knowledge", creates: true }),
   endpoint("GET", "/knowledge", "poll", { object: "knowledge", lists: true }),
+  endpoint("GET", "/knowledge/capacity", "poll"),
+  endpoint("GET", "/knowledge/*", "poll", { object: "knowledge" }),
   endpoint("PUT", "/knowledge/*", "files", { object: "knowledge" }),
   endpoint("DELETE", "/knowledge/*", "files", { object: "knowledge", deletes: true }),
   endpoint("GET", "/document/*", "poll", { object: "document" }),
+  endpoint("PUT", "/document/*", "files", { object: "document" }),
   endpoint("DELETE", "/document/*", "files", { object: "document", deletes: true }),
 
   endpoint("POST", "/assistant", "agents"),
   endpoint("POST", "/assistant/list", "agents"),
-  endpoint("POST", "/v1/agents", "agents", { api: "root" }),
-  endpoint("POST", "/v1/agents/async-result", "poll", { api: "root" }),
+  endpoint("POST", "/assistant/conversation/list", "agents"),
+  endpoint("POST", "/v1/agents", "agents", { api: "root", object: "task", creates: true }),
+  endpoint("POST", "/v1/agents/async-result", "poll", { api: "root", object: "task", usesFields: ["async_id"] }),
   endpoint("POST", "/v1/agents/conversation", "poll", { api: "root" }),
 ];
 

@@ -45,8 +45,8 @@ const lastRecord = () => gateway.callLines().at(-1) as Record<string, unknown>;
 describe("a fault before anything was sent becomes a status", () => {
   // [fault, status, code, may the client retry]
   const cases: [ScriptedFault, number, string, boolean][] = [
-    [{ fault: "refuse" }, 502, "upstream_reset", true],
-    [{ fault: "resetBeforeHeaders" }, 502, "upstream_reset", true],
+    [{ fault: "refuse", times: 3 }, 502, "upstream_reset", true],
+    [{ fault: "resetBeforeHeaders", times: 3 }, 502, "upstream_reset", true],
     [{ fault: "stallBeforeHeaders" }, 504, "upstream_first_byte_timeout", false],
     [{ fault: "error", code: "401" }, 502, "upstream_account", false],
     [{ fault: "error", code: "1001" }, 502, "upstream_account", false],
@@ -317,8 +317,12 @@ describe("the connection to the upstream", () => {
   });
 
   it("that cannot be made is told as such", async () => {
-    const closed = await startGateway({ glm: { baseUrl: "http://127.0.0.1:1/api/paas/v4" } });
-    const nameless = await startGateway({ glm: { baseUrl: "http://name.invalid/api/paas/v4" } });
+    const at = (baseUrl: string) => {
+      const target = { name: "default", kind: "glm", apiKey: upstreamKey, baseUrl, anthropicBaseUrl: null } as const;
+      return startGateway({ glm: { upstreams: [target] } });
+    };
+    const closed = await at("http://127.0.0.1:1/api/paas/v4");
+    const nameless = await at("http://name.invalid/api/paas/v4");
     try {
       for (const [broken, code] of [
         [closed, "upstream_refused"],
