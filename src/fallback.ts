@@ -21,6 +21,7 @@ const reasons: ReadonlySet<RefusalReason> = new Set([
   "upstream_reset",
   "upstream_protocol",
   "upstream_connect_timeout",
+  "upstream_first_byte_timeout",
 ]);
 
 /** What a fallback depends on beside the error. */

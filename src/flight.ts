@@ -3,7 +3,9 @@
 
 import type { Ticket } from "./admission/scheduler.ts";
 import type { Clock } from "./base/clock.ts";
-import type { Deadline } from "./deadline.ts";
+import { type Refusal, refusalOf } from "./base/refusal.ts";
+import type { Call } from "./call.ts";
+import { type CallTimeouts, startDeadline } from "./deadline.ts";
 import type { CallRecord } from "./ledger/record.ts";
 import type { CallRequest } from "./surfaces/endpoint.ts";
 import type { Flight } from "./upstream/upstream.ts";
@@ -11,29 +13,52 @@ import type { Flight } from "./upstream/upstream.ts";
 export interface TrackedFlight extends Flight, Disposable {
   /**
    * For an error of the send: null when the call should be admitted again, since the upstream refused it for its
-   * limits or failed for a moment. Throws the error otherwise.
+   * limits or failed for a moment, and another try has a chance. Throws the error otherwise.
    */
   tryAgainOrThrow(error: unknown): null;
 }
 
 /** Disposing says that nothing of the answer is awaited any more: the ticket is settled with what was used. */
 export function trackFlight(
-  signal: AbortSignal,
+  call: Pick<Call, "signal" | "abort">,
   { upload }: Pick<CallRequest, "upload">,
   ticket: Ticket,
-  deadline: Deadline,
+  timeouts: CallTimeouts,
   record: CallRecord,
   clock: Clock,
 ): TrackedFlight {
+  /** Of this try alone: a key that keeps silent is given up, the call goes on with another. */
+  const attempt = new AbortController();
+  const onCallAbort = () => attempt.abort(refusalOf(call.signal));
+  call.signal.addEventListener("abort", onCallAbort, { once: true });
+  if (call.signal.aborted) onCallAbort();
+  const deadline = startDeadline(timeouts, clock, expire);
   let isWorthAnotherTry = false;
+  let hasHead = false;
+
+  function expire(refusal: Refusal): void {
+    if (hasHead || refusal.reason !== "upstream_first_byte_timeout") {
+      call.abort(refusal);
+      return;
+    }
+    noteVerdict({ kind: "unreachable", code: null, waitMs: null });
+    attempt.abort(refusal);
+  }
+
+  function noteVerdict(verdict: Parameters<Flight["onVerdict"]>[0]): void {
+    record.upstreamVerdict = verdict.kind;
+    isWorthAnotherTry = ticket.report(verdict);
+  }
+
   return {
-    signal,
+    signal: attempt.signal,
     upstreamKey: ticket.upstreamKey,
     onSent() {
       ticket.markSent();
       record.sentAt = clock.now();
     },
     onHead(status, upstreamRequestId) {
+      hasHead = true;
       record.upstreamStatus = status;
       record.upstreamRequestId = upstreamRequestId;
     },
@@ -44,17 +69,14 @@ export function trackFlight(
     },
     onPause: (isPaused) => deadline.setPaused(isPaused),
     onConcluded: () => deadline.stop(),
-    onVerdict(verdict) {
-      record.upstreamVerdict = verdict.kind;
-      isWorthAnotherTry = ticket.report(verdict);
-    },
+    onVerdict: noteVerdict,
     onEnd(how) {
       deadline.stop();
       ticket.release(how);
     },
     tryAgainOrThrow(error) {
       // What went up as it came can't come again.
-      if (!isWorthAnotherTry || signal.aborted || isSpent(upload)) throw error;
+      if (!isWorthAnotherTry || call.signal.aborted || isSpent(upload)) throw error;
       record.tryCount++;
       // Not sent as yet: should it time out in the queue now, it has taken nothing.
       record.sentAt = null;
@@ -63,7 +85,11 @@ export function trackFlight(
       record.firstByteAt = null;
       return null;
     },
-    [Symbol.dispose]: () => ticket.settle(record.usage),
+    [Symbol.dispose]() {
+      call.signal.removeEventListener("abort", onCallAbort);
+      deadline.stop();
+      ticket.settle(record.usage);
+    },
   };
 }
 

@@ -4,7 +4,6 @@ import type { Place } from "./admission/scheduler.ts";
 import { toRefusal } from "./base/refusal.ts";
 import type { Call } from "./call.ts";
 import { captureAnswer } from "./capture.ts";
-import { startDeadline } from "./deadline.ts";
 import { askWithFallbacks } from "./fallback.ts";
 import { trackFlight } from "./flight.ts";
 import { isWorthKeeping, noteCaller, noteGrant, noteRequest, noteReservation, openRecord } from "./ledger/record.ts";
@@ -30,7 +29,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
     noteRequest(record, wanted);
     rules.requireModel(caller, wanted.model);
     const home = await objects.locate(caller, wanted);
-    call.noteAllowances(() => scheduler.allowances(caller));
+    call.noteAllowances(() => scheduler.allowances(caller, wanted.family));
 
     // 4. Can it be afforded? Reserved until it is settled, which charges what it really took; noted before it is sent.
     const reservation = quotas.reserve(caller, toQuotaWish(wanted, record.arrivedAt));
@@ -53,8 +52,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
         call.noteQueue({ position: ticket.queuePosition, etaMs: ticket.etaMs, waitedMs: ticket.waitedMs });
 
         // 7. Ask, within the time that an answer may take. Refused for the upstream's limits: back to its old place.
-        using deadline = startDeadline(rules.timeoutsFor(request), clock, call.abort);
-        using flight = trackFlight(call.signal, request, ticket, deadline, record, clock);
+        using flight = trackFlight(call, request, ticket, rules.timeoutsFor(request), record, clock);
         const answer = await upstream.send(request, flight).catch(flight.tryAgainOrThrow);
         place = ticket.place;
         if (!answer) continue;

@@ -17,6 +17,7 @@ export function toWish(call: Call, caller: Caller, request: CallRequest, home: s
     patienceMs: call.patienceMs,
     family,
     upstreamKey: home,
+    keyKind: request.isGlmOnly ? "glm" : null,
     // What one of a user's tools asks again and again is cached where it was asked before.
     affinity: `${caller.userId} ${caller.flowId}`,
     inputBytes: upload?.byteCount ?? body.length,

@@ -48,6 +48,7 @@ function toWaitingJson(call: WaitingCall): z.input<typeof waitingSchema> {
     user: call.userId,
     model: call.model,
     class: call.class,
+    family: call.family ?? null,
     position: call.position,
     eta_ms: round(call.etaMs),
     eta_p90_ms: round(call.etaP90Ms),
@@ -63,6 +64,7 @@ function toRunningJson(call: RunningCall): z.input<typeof runningSchema> {
     user: call.userId,
     model: call.model,
     class: call.class,
+    family: call.family ?? null,
     upstream_key: call.upstreamKey,
     running_ms: round(call.runningMs),
     is_sent: call.isSent,
@@ -83,6 +85,7 @@ export function toUpstreamsJson({ limits, lanes }: SchedulerSnapshot): z.input<t
 function toLaneJson(lane: LaneState): z.input<typeof laneSchema> {
   return {
     model: lane.model,
+    family: lane.family ?? null,
     running: lane.running,
     max_concurrency: lane.concurrencyMax,
     learned_concurrency: lane.learnedConcurrency,

@@ -6,12 +6,18 @@ import { classSchema, nameSchema } from "./common-schemas.ts";
 const ms = z.number().openapi({ example: 1_250 });
 const count = z.int().openapi({ example: 3 });
 
+const family = z
+  .string()
+  .nullable()
+  .openapi({ description: "Whose lane it is: of calls with limits of their own; null: of all others" });
+
 export const waitingSchema = z
   .object({
     request_id: z.string(),
     user: nameSchema,
     model: z.string().openapi({ example: "glm-4.5-flash" }),
     class: classSchema,
+    family,
     position: count.openapi({ description: "1 is the next to start" }),
     eta_ms: ms.openapi({ description: "If nobody comes who goes before it" }),
     eta_p90_ms: ms.openapi({ description: "What nine of ten calls have stayed below that stood like this" }),
@@ -27,6 +33,7 @@ export const runningSchema = z
     user: nameSchema,
     model: z.string().openapi({ example: "glm-4.5-flash" }),
     class: classSchema,
+    family,
     upstream_key: z.string().openapi({ example: "default", description: "Its name, never the key" }),
     running_ms: ms,
     is_sent: z.boolean(),
@@ -51,6 +58,7 @@ export const queueSchema = z
 export const laneSchema = z
   .object({
     model: z.string().nullable().openapi({ description: "Null: of all models together" }),
+    family,
     running: count,
     max_concurrency: count.nullable().openapi({ description: "Allowed now, what was learned included" }),
     learned_concurrency: count.nullable().openapi({ description: "What refusals have taught; null: nothing" }),

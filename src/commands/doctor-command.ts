@@ -69,10 +69,14 @@ async function* examine(input: Input, world: World): AsyncGenerator<Finding> {
     yield ok("server", "none runs here: looking at the database itself");
     yield* await checkDirectly(loaded);
   }
-  yield* await checkReach(loaded.settings.glm.baseUrl, world.clock);
+  const { upstreams } = loaded.settings.glm;
+  for (const baseUrl of new Set(upstreams.map((upstream) => upstream.baseUrl))) {
+    yield* await checkReach(baseUrl, world.clock);
+  }
   if (!hasKey) return;
-  yield checkKey(loaded);
-  if (input.isSet("online")) yield* await checkOnline(loaded, `glm-proxy/${world.version}`, world.clock);
+  for (const upstream of upstreams) yield checkKey(loaded, upstream);
+  if (!input.isSet("online")) return;
+  for (const upstream of upstreams) yield* await checkOnline(upstream, `glm-proxy/${world.version}`, world.clock);
 }
 
 interface Examined {

@@ -72,11 +72,12 @@ export function logDecision(log: Logger, decision: Decision): void {
 }
 
 function describeDecision(decision: Decision): Record<string, unknown> {
-  const { callId, userId, model, upstreamKey, position, etaMs, waitedMs, limit, forMs, why } = decision;
+  const { callId, userId, model, family, upstreamKey, position, etaMs, waitedMs, limit, forMs, why } = decision;
   const fields = {
     request_id: callId,
     user: userId,
     model,
+    family,
     key: upstreamKey,
     position,
     eta_ms: round(etaMs),

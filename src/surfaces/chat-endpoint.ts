@@ -28,6 +28,7 @@ export const chatEndpoint: Endpoint = {
       contentType,
       headers: [],
       answers: "json",
+      isGlmOnly: false,
       isDeterministic: isDeterministic(fields),
       format: "chat",
       object: null,

@@ -29,6 +29,16 @@ interface Row {
   readonly needsModel?: boolean;
 }
 
+/** What servers that are compatible with OpenAI have too. */
+const sharedPaths: ReadonlySet<string> = new Set([
+  "/embeddings",
+  "/rerank",
+  "/moderations",
+  "/images/generations",
+  "/audio/transcriptions",
+  "/audio/speech",
+]);
+
 export const nativeEndpoints: readonly NativeEndpoint[] = [
   endpoint("POST", "/embeddings", "embeddings", { needsModel: true, answers: "json" }),
   endpoint("POST", "/rerank", "embeddings", { answers: "json" }),
@@ -115,6 +125,7 @@ function endpoint(method: string, path: string, family: Family, row: Row = {}): 
       contentType: incoming.contentType,
       headers: [],
       answers,
+      isGlmOnly: !sharedPaths.has(path),
       isDeterministic: path === "/embeddings" || path === "/rerank",
       format: path === "/async/chat/completions" ? "chat" : "plain",
       object,

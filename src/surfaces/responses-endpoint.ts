@@ -37,6 +37,7 @@ export const responsesEndpoint: Endpoint = {
         contentType,
         headers: [],
         answers: "json",
+        isGlmOnly: false,
         isDeterministic: isDeterministic(fields),
         format: "responses",
         object: null,

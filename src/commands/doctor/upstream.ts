@@ -10,6 +10,7 @@ import type { Clock } from "../../base/clock.ts";
 import { describeRefusal } from "../../base/refusal-words.ts";
 import type { LoadedConfig } from "../../config/config.ts";
 import { maskSecret } from "../../config/masks.ts";
+import type { UpstreamSettings } from "../../config/settings.ts";
 import { judgeError, readErrorBody } from "../../upstream/verdict.ts";
 import { formatSpan } from "../output/times.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
@@ -75,17 +76,20 @@ function open(socket: Socket, isTls: boolean): Promise<Socket> {
   return promise;
 }
 
-export function checkKey({ settings, notices, origins }: LoadedConfig): Finding {
+export function checkKey({ settings, notices, origins }: LoadedConfig, { name, apiKey }: UpstreamSettings): Finding {
+  if (apiKey === null) return ok("key", `the upstream ${name} needs no key`);
+  if (settings.glm.upstreams.length > 1) return ok("key", `the upstream key ${name} is ${maskSecret(apiKey)}`);
   const origin = origins.find(["glm", "api_key"]).text;
   if (notices.some(({ code }) => code === "sample_key")) {
     return fail("key", `the upstream key (${origin}) is an example`, "set GLM_FLASH_API_KEY to your own");
   }
-  return ok("key", `the upstream key ${maskSecret(settings.glm.apiKey)} comes from ${origin}`);
+  return ok("key", `the upstream key ${maskSecret(apiKey)} comes from ${origin}`);
 }
 
-/** One call of one token, of a model that costs nothing. */
-export async function checkOnline({ settings }: LoadedConfig, product: string, clock: Clock): Promise<Finding[]> {
-  const { apiKey, baseUrl } = settings.glm;
+/** One call of one token, of a model that costs nothing; what models other servers have is not known here. */
+export async function checkOnline(upstream: UpstreamSettings, product: string, clock: Clock): Promise<Finding[]> {
+  const { kind, apiKey, baseUrl } = upstream;
+  if (kind !== "glm" || apiKey === null) return [];
   const body = JSON.stringify({
     model: "glm-4.5-flash",
     max_tokens: 1,
