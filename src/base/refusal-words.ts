@@ -76,10 +76,10 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
     (f) => `字段 "${f.param}" 不符合要求${because(f)}。`,
   ],
   not_found: [
-    () =>
-      "Cannot find this path here. Chat is at POST /chat/completions, /v1/chat/completions and /api/paas/v4/chat/completions; the rest is described at /docs.",
-    () =>
-      "没有这个路径。对话接口是 POST /chat/completions、/v1/chat/completions 和 /api/paas/v4/chat/completions；其余接口见 /docs。",
+    (f) =>
+      `Cannot find this here: ${f.detail ?? "chat is at POST /v1/chat/completions and POST /api/paas/v4/chat/completions; the rest is described at /docs"}.`,
+    (f) =>
+      `此处没有所请求的内容：${f.detail ?? "对话接口为 POST /v1/chat/completions 与 POST /api/paas/v4/chat/completions，其余见 /docs"}。`,
   ],
   method_not_allowed: [
     (f) => `Cannot use this method here: allowed is ${f.allow}.`,

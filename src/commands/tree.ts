@@ -41,6 +41,11 @@ export const entries: readonly Entry[] = [
     load: async () => (await import("./key-commands.ts")).keyVerbs,
   },
   {
+    name: "connect",
+    summary: "set up a tool for the gateway: claude, codex, opencode, cline, openwebui, python, node, curl",
+    load: async () => (await import("./connect-command.ts")).connectVerbs,
+  },
+  {
     name: "usage",
     summary: "who used how much: a table, CSV or JSON",
     load: async () => (await import("./usage-command.ts")).usage,

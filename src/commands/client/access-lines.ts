@@ -24,7 +24,7 @@ export async function describeAccess(client: AdminClient, secret: string, { mode
     ...(isOpen
       ? [
           "",
-          `On other machines it is http://${hostname()} instead of http://localhost, or the name of your reverse proxy.`,
+          `On other machines it is http://${hostname()} instead of http://127.0.0.1, or the name of your reverse proxy.`,
         ]
       : []),
   ];

@@ -26,6 +26,6 @@ export async function readBaseUrl(client: AdminClient): Promise<BaseUrl> {
 /** With PORT where the system is to choose one: it tells it in the log. */
 export function describeBaseUrl(host: string, port: string): BaseUrl {
   const isOpen = host === "0.0.0.0" || host === "::";
-  const shown = isOpen ? "localhost" : host.includes(":") ? `[${host}]` : host;
+  const shown = isOpen ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;
   return { url: `http://${shown}:${port === "0" ? "PORT" : port}`, isOpen };
 }

@@ -164,6 +164,16 @@ describe("a response's request as a chat's", () => {
     for (const [body, expected] of cases) assert.deepEqual(how(body), expected, JSON.stringify(body));
   });
 
+  it("leaves out tools that only OpenAI's own servers and models use, and keeps the functions beside them", () => {
+    const tools = [{ type: "web_search" }, { type: "function", name: "f" }, { type: "custom", name: "apply_patch" }];
+    const asked = toChat({ input: "hi", tools }, "glm-4.7") as { tools?: { function: { name: string } }[] };
+    assert.deepEqual(
+      asked.tools?.map((tool) => tool.function.name),
+      ["f"],
+    );
+    assert.equal(toChat({ input: "hi", tools: [{ type: "web_search" }] }, "glm-4.7").tools, undefined);
+  });
+
   it("refuses what a chat can't say, by the place where it stands", () => {
     const user = (part: object) => ({ input: [{ role: "user", content: [part] }] });
     const cases: [object, string][] = [
@@ -185,8 +195,6 @@ describe("a response's request as a chat's", () => {
       [{ input: [{ type: "function_call_output", call_id: "c" }] }, "input[0].output"],
       [user({ type: "input_file", file_id: "file_1" }), "input[0].content[0].type"],
       [user({ type: "input_image", file_id: "file_1" }), "input[0].content[0].image_url"],
-      [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
-      [{ tools: [{ type: "custom", name: "f" }] }, "tools[0].type"],
       [{ tools: [{ type: "function" }] }, "tools[0].name"],
       [{ max_output_tokens: "9" }, "max_output_tokens"],
       [{ temperature: {} }, "temperature"],

@@ -147,17 +147,24 @@ function toThinking(reasoning: unknown): Fields {
   return effort === "none" ? { thinking: { type: "disabled" } } : { thinking: { type: "enabled" } };
 }
 
+/**
+ * Only functions are known to a chat. Codex and others offer tools beside them that only OpenAI's own models or servers
+ * use: the model is not told of those, rather than the whole turn be refused.
+ */
 function toTools({ tools, tool_choice: choice }: Fields): Fields {
-  const list = optional(tools, "tools", requireList);
-  if (list === undefined || list.length === 0 || choice === "none") return {};
+  const list = optional(tools, "tools", requireList) ?? [];
+  const functions = list.flatMap((tool, index) => {
+    const fields = requireFields(tool, `tools[${index}]`);
+    return fields.type === "function" ? [toTool(fields, `tools[${index}]`)] : [];
+  });
+  if (functions.length === 0 || choice === "none") return {};
   return {
-    tools: list.map((tool, index) => toTool(requireFields(tool, `tools[${index}]`), `tools[${index}]`)),
+    tools: functions,
     tool_choice: toToolChoice(choice),
   };
 }
 
-function toTool({ type, name, description, parameters }: Fields, place: string): Fields {
-  if (type !== "function") throw wrong(`${place}.type`, "only functions that the client runs itself are served");
+function toTool({ name, description, parameters }: Fields, place: string): Fields {
   return {
     type: "function",
     function: compact({
