@@ -162,7 +162,7 @@ export async function createApp(
     const login = createLoginRoute(identity, noteLogin);
     const models = createModelsRoute({ list: (caller) => listModels(live.listing, live.rules, caller) });
     const countTokens = createCountTokensRoute(
-      (_model, bytes) => Math.max(1, Math.ceil(bytes / inputBytesPerToken)),
+      (model, bytes) => books.ratios.promptTokens(live.rules.aliases.get(model) ?? model, bytes),
       () => live.http.bodyBytesMax,
     );
     const readiness = createReadinessRoute(() => calls.isDraining);
@@ -267,8 +267,6 @@ export async function createApp(
 }
 
 const closeMsMax = 1_000;
-/** As admission guesses: JSON with English or Chinese text. */
-const inputBytesPerToken = 3.5;
 
 function toLifetimes({ auth }: Settings): TokenLifetimes {
   return { tokenSeconds: auth.tokenTtlSeconds, sessionSeconds: auth.sessionTtlSeconds };

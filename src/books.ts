@@ -2,6 +2,7 @@
 // when no server runs; the only file beside app.ts that chooses implementations.
 
 import type { Clock } from "./base/clock.ts";
+import { createTokenRatios, type TokenRatios } from "./base/token-ratios.ts";
 import type { Settings } from "./config/settings.ts";
 import { createSigningKeys, type SigningKeys } from "./identity/signing-keys.ts";
 import { createCalendar } from "./ledger/calendar-day.ts";
@@ -35,6 +36,8 @@ export interface Books {
   readonly ledger: Ledger;
   readonly callLog: CallLog;
   readonly capture: ContentCapture;
+  /** Tokens by bytes, as the upstreams have counted them. */
+  readonly ratios: TokenRatios;
   readonly objects: UpstreamObjects;
   readonly signingKeys: SigningKeys;
   currency(): string;
@@ -76,7 +79,8 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
   let settings = initial;
   const signingKeys = createSigningKeys(settings.auth.jwtSecret);
   let prices = createPrices(settings.prices);
-  const toCharge = createToCharge((model, tokens) => prices.costMicros(model, tokens));
+  const ratios = createTokenRatios();
+  const toCharge = createToCharge((model, tokens) => prices.costMicros(model, tokens), ratios);
   const capture = createContentCapture(() => settings.ledger.storesContent, clock);
   const { isStrict, spoolBytesMax } = settings.ledger;
   const { ledger, unknownCount } = await openLedger({
@@ -111,6 +115,7 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     timeZone,
     assumedOutputTokens: () => settings.quotas.assumedOutputTokens,
     prices: () => prices,
+    ratios,
   });
   for (const [window, startsAt] of quotas.listStarts()) {
     quotas.restore(window, await sumChargesSince(store, startsAt, timeZone));
@@ -145,6 +150,7 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     ledger,
     callLog: createCallLog(store, timeZone),
     capture,
+    ratios,
     objects,
     signingKeys,
     currency: () => prices.currency,
@@ -175,6 +181,7 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     settle(record) {
       settledCount++;
       record.charge = toCharge(record);
+      learnTokens(ratios, record);
       record.reservation?.settle(record.charge);
       ledger.settle(record);
     },
@@ -191,4 +198,14 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
       await store.close();
     },
   };
+}
+
+/** From whole answers alone: one that was cut is not all that was counted, or the other way round. */
+function learnTokens(
+  ratios: TokenRatios,
+  { billing, outcome, model, usage, bytesIn, bytesOut, isStream }: CallRecord,
+): void {
+  if (billing !== "call" || outcome !== "served" || usage === null || model === null) return;
+  const { promptTokens, completionTokens } = usage;
+  ratios.learn(model, { bytesIn, bytesOut, isStream, promptTokens, completionTokens });
 }

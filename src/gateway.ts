@@ -39,7 +39,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
     // 5. Was it answered a moment ago, or is it being asked just now? Nearly always there is nothing to look up.
     using turn = cache.open(toCacheWish(call, caller, wanted, rules));
     const client = captureAnswer(call.client, capture.open(record, caller, wanted.body));
-    if (await turn.replay(client, call.signal, call.noteCache)) record.outcome = "served";
+    if (await turn.replay(client, call.signal, (state) => call.noteCache(state))) record.outcome = "served";
     const recording = turn.record(client);
 
     await askWithFallbacks(wanted, { call, caller, record, rules }, async (request) => {

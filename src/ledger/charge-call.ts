@@ -1,6 +1,7 @@
 // What a call that has ended takes from quotas and costs: what the upstream reported, else a guess by its bytes.
 
 import { type Charge, noCharge } from "../base/charge.ts";
+import { createTokenRatios, type TokenRatios } from "../base/token-ratios.ts";
 import type { CallRecord } from "./record.ts";
 
 /** Whole millionths of the price list's currency. */
@@ -29,14 +30,24 @@ export type ChargeableCall = Pick<
 >;
 
 const noTokens: ChargedTokens = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
-/** As admission guesses (admission/costs.ts): JSON with English or Chinese text, and one frame a token or two. */
-const textBytesPerToken = 3.5;
-const streamBytesPerToken = 120;
 /** No call uses more; sums of millions of calls stay exact whatever an upstream says. */
 const tokensMax = 1_000_000_000;
 const costMicrosMax = 1_000_000_000_000;
 
-export function createToCharge(costMicros: CostMicros): (call: ChargeableCall) => Charge {
+export function createToCharge(
+  costMicros: CostMicros,
+  ratios: TokenRatios = createTokenRatios(),
+): (call: ChargeableCall) => Charge {
+  /** By what so many bytes have been so far. */
+  function guessTokens({ model, bytesIn, bytesOut, eventCount, isStream }: ChargeableCall): ChargedTokens {
+    const byBytes = ratios.completionTokens(model, clampCount(bytesOut, 0), isStream);
+    return {
+      promptTokens: clampCount(ratios.promptTokens(model, clampCount(bytesIn, 0)), 1),
+      cachedTokens: 0,
+      completionTokens: clampCount(isStream ? Math.max(eventCount, byBytes) : byBytes, 0),
+    };
+  }
+
   function toCharge(tokens: ChargedTokens, { model, billing }: ChargeableCall, source: Charge["source"]): Charge {
     const { promptTokens, completionTokens } = tokens;
     const cost = Math.min(Math.max(Math.round(costMicros(model, tokens)) || 0, 0), costMicrosMax);
@@ -74,17 +85,6 @@ function toReportedTokens(usage: CallRecord["usage"]): ChargedTokens | null {
 
 function isCount(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= tokensMax;
-}
-
-function guessTokens({ bytesIn, bytesOut, eventCount, isStream }: ChargeableCall): ChargedTokens {
-  const completionTokens = isStream
-    ? Math.max(eventCount, bytesOut / streamBytesPerToken)
-    : bytesOut / textBytesPerToken;
-  return {
-    promptTokens: clampCount(bytesIn / textBytesPerToken, 1),
-    cachedTokens: 0,
-    completionTokens: clampCount(completionTokens, 0),
-  };
 }
 
 /** Rounded up. */

@@ -1,11 +1,9 @@
 // What a call may take, before anybody knows: its prompt by its bytes, its answer by what the client says it may be.
 
 import type { Charge } from "../base/charge.ts";
+import { createTokenRatios, type TokenRatios } from "../base/token-ratios.ts";
 import type { Prices } from "./prices.ts";
 import type { QuotaWish } from "./quotas.ts";
-
-/** As admission guesses: JSON with English or Chinese text. */
-const inputBytesPerToken = 3.5;
 
 /** What is left under each limit that the call meets; Infinity: no limit. */
 export interface Room {
@@ -17,9 +15,15 @@ export interface Room {
  * A client that says how long its answer may be gets all of that reserved. Else `assumedTokens`, or as many as there is
  * room for: a small rest stays of use, and of several calls at once the first takes it.
  */
-export function estimateCharge(wish: QuotaWish, assumedTokens: number, room: Room, prices: Prices): Charge {
+export function estimateCharge(
+  wish: QuotaWish,
+  assumedTokens: number,
+  room: Room,
+  prices: Prices,
+  ratios: TokenRatios = createTokenRatios(),
+): Charge {
   const { model, inputBytes, outputTokensMax } = wish;
-  const promptTokens = Math.max(1, Math.ceil(inputBytes / inputBytesPerToken));
+  const promptTokens = ratios.promptTokens(model, inputBytes);
   const toCost = (completionTokens: number) =>
     prices.costMicros(model, { promptTokens, cachedTokens: 0, completionTokens });
   let completionTokens = outputTokensMax ?? assumedTokens;

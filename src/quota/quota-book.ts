@@ -5,6 +5,7 @@ import { type Charge, noCharge, type QuotaScope } from "../base/charge.ts";
 import type { Clock } from "../base/clock.ts";
 import type { LimitWindow } from "../base/limits.ts";
 import type { Caller } from "../base/principal.ts";
+import type { TokenRatios } from "../base/token-ratios.ts";
 import { CounterTable, type ScopeName, type ScopeSum } from "./counter-table.ts";
 import { type Amounts, nothing } from "./counters.ts";
 import { estimateCharge } from "./estimate.ts";
@@ -41,6 +42,8 @@ export interface QuotaBookOptions {
   /** Asked for each call, so that a reload counts at once. */
   assumedOutputTokens(): number;
   prices(): Prices;
+  /** What is known of tokens by bytes. */
+  readonly ratios?: TokenRatios;
   /** More than people, groups and keys there can be (people/bounds.ts). Beyond, who took nothing for longest is forgotten. */
   readonly countersMax?: number;
 }
@@ -48,7 +51,7 @@ export interface QuotaBookOptions {
 const countersMaxDefault = 400_000;
 
 export function createQuotas(options: QuotaBookOptions): QuotaBook {
-  const { clock, days, timeZone, assumedOutputTokens, prices, countersMax = countersMaxDefault } = options;
+  const { clock, days, timeZone, assumedOutputTokens, prices, ratios, countersMax = countersMaxDefault } = options;
   const findWindows = createWindows(days, clock);
   const formatTime = createLocalTime(timeZone);
   const table = new CounterTable(countersMax);
@@ -64,7 +67,7 @@ export function createQuotas(options: QuotaBookOptions): QuotaBook {
     const windows = findWindows();
     const arrivedAt = wish.arrivedAt ?? clock.now();
     const standings = lookUp(caller.scopes, windows, arrivedAt);
-    const estimate = estimateCharge(wish, assumedOutputTokens(), findRoom(standings), prices());
+    const estimate = estimateCharge(wish, assumedOutputTokens(), findRoom(standings), prices(), ratios);
     const amounts = toAmounts(estimate);
     const hits = listHits(standings, amounts);
     if (hits.length > 0) throw toQuotaRefusal(hits, clock.wallNow(), formatTime);

@@ -97,8 +97,8 @@ export const testSettings: Settings = {
   dataFolder: join(tmpdir(), "glm-proxy-test-unused"),
 };
 
-/** The simulator as the pool's only upstream. */
-function toUpstream({ origin, baseUrl }: Simulator): Settings["glm"]["upstreams"][number] {
+/** The simulator, or what stands in its place, as the pool's only upstream. */
+function toUpstream({ origin }: Simulator, baseUrl: string): Settings["glm"]["upstreams"][number] {
   const anthropicBaseUrl = `${origin}/api/anthropic`;
   return { name: "default", kind: "glm", apiKey: upstreamKey, baseUrl, anthropicBaseUrl };
 }
@@ -121,7 +121,12 @@ export async function startGateway(
   const settings: Settings = {
     server: { ...testSettings.server, ...overrides.server },
     auth: { ...testSettings.auth, ...overrides.auth },
-    glm: { ...testSettings.glm, baseUrl: simulator.baseUrl, upstreams: [toUpstream(simulator)], ...overrides.glm },
+    glm: {
+      ...testSettings.glm,
+      upstreams: [toUpstream(simulator, overrides.glm?.baseUrl ?? simulator.baseUrl)],
+      baseUrl: simulator.baseUrl,
+      ...overrides.glm,
+    },
     rateLimit: withLimits(testSettings.rateLimit, overrides.rateLimit),
     metrics: { ...testSettings.metrics, ...overrides.metrics },
     log: { ...testSettings.log, ...overrides.log },
