@@ -114,8 +114,13 @@ describe("the guard before the routes", () => {
   it("needs a token on every route that does not say why it needs none", async () => {
     for (const [path, methods] of gateway.app.routes) {
       for (const [method, route] of Object.entries(methods)) {
-        if (route.access === "public") assert.ok(route.because.length > 10, path);
-        else assert.equal((await send(gateway.url + path, { method, body: chat() })).status, 401, path);
+        if (route.access === "public") {
+          assert.ok(route.because.length > 10, path);
+          continue;
+        }
+        const body = method === "GET" || method === "DELETE" ? {} : { body: chat() };
+        const { status } = await send(gateway.url + path.replaceAll("*", "x"), { method, ...body });
+        assert.equal(status, 401, `${method} ${path}`);
       }
     }
   });
