@@ -96,6 +96,7 @@ export async function createApp(
     version,
     gauges: () => scheduler.gauges(),
     ledger: () => ledger.gauges(),
+    cache: cache.gauges,
     unsentBytes: () => unsentBudget.used,
     userLabelsMax: () => settings.metrics.userLabelsMax,
   });

@@ -71,6 +71,7 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
     version: "0",
     gauges: () => scheduler.gauges(),
     ledger: () => books.ledger.gauges(),
+    cache: () => ({ entries: 0, bytes: 0, hits: 0, misses: 0, joined: 0 }),
     unsentBytes: () => 0,
     userLabelsMax: () => 0,
   });

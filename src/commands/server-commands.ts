@@ -63,16 +63,29 @@ export const simulate: Verb = {
   options: [
     { flags: "--host <address>", description: "address to listen on", fallback: "127.0.0.1" },
     { flags: "--port <number>", description: "port to listen on; 0 takes a free one", fallback: "8090" },
-    { flags: "--key <id.secret>", description: "API key that it accepts", fallback: "sim.secret" },
+    {
+      flags: "--key <id.secret>",
+      description: "API keys that it accepts, with commas between them",
+      fallback: "sim.secret",
+    },
+    {
+      flags: "--flavour <flavour>",
+      description: "glm, or openai: a server of one's own models, which takes any key",
+      choices: ["glm", "openai"],
+      fallback: "glm",
+    },
     { flags: "--seed <number>", description: "seed of all its chance", fallback: "1" },
     { flags: "--rate <number>", description: "calls a second that it allows" },
     { flags: "--concurrency <number>", description: "calls at once that it allows, per model" },
   ],
-  examples: ["glm-proxy simulate --port 8090 --rate 2 --concurrency 3"],
+  examples: [
+    "glm-proxy simulate --port 8090 --rate 2 --concurrency 3",
+    "glm-proxy simulate --port 8091 --flavour openai",
+  ],
   async run(input, world) {
     const { simulateCommand } = await import("./simulate.ts");
     return simulateCommand(
-      pick(input, "host", "port", "key", "seed", "rate", "concurrency") as Record<string, string>,
+      pick(input, "host", "port", "key", "seed", "rate", "concurrency", "flavour") as Record<string, string>,
       world,
     );
   },

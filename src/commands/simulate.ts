@@ -11,6 +11,7 @@ export async function simulateCommand(options: Readonly<Record<string, string>>,
       return exitCodes.usage;
     }
   }
+  const flavour = options.flavour === "openai" ? "openai" : "glm";
   const { port, seed, rate, concurrency } = Object.fromEntries(numbers);
   const host = options.host ?? "127.0.0.1";
   let simulator: Awaited<ReturnType<typeof startSimulator>>;
@@ -19,7 +20,8 @@ export async function simulateCommand(options: Readonly<Record<string, string>>,
       host,
       port: port ?? 0,
       seed: seed ?? 1,
-      apiKeys: [options.key ?? "sim.secret"],
+      flavour,
+      ...(flavour === "glm" && { apiKeys: (options.key ?? "sim.secret").split(",") }),
       requestsPerSecond: rate ?? null,
       concurrencyMax: concurrency ?? null,
     });
@@ -27,7 +29,8 @@ export async function simulateCommand(options: Readonly<Record<string, string>>,
     world.printError(`Cannot listen on ${host}:${port}: ${(error as Error).message}`);
     return exitCodes.unavailable;
   }
-  world.print(`The simulated GLM answers at ${simulator.baseUrl}`);
+  world.print(`The simulated ${flavour === "glm" ? "GLM" : "server"} answers at ${simulator.baseUrl}`);
+  if (flavour === "glm") world.print(`Anthropic's dialect of it is at ${simulator.anthropicBaseUrl}`);
   world.print(`What it saw, and its verdict on limits: curl -s ${simulator.origin}/__sim/report`);
   await new Promise<void>((resolve) => {
     world.onSignal("SIGTERM", resolve);

@@ -35,6 +35,7 @@ async function scrape(gauges: Partial<SchedulerGauges>, userLabelsMax = 0, prepa
     version: "0",
     gauges: () => all,
     ledger: () => ({ waiting: 0, lost: 0, spooled: 0, isFailing: false }),
+    cache: () => ({ entries: 1, bytes: 7, hits: 3, misses: 2, joined: 1 }),
     unsentBytes: () => 0,
     userLabelsMax: () => userLabelsMax,
   });

@@ -3,6 +3,7 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Decision, SchedulerGauges } from "../admission/scheduler.ts";
+import type { CacheGauges } from "../cache/answer-cache.ts";
 import type { LedgerGauges } from "../ledger/ledger.ts";
 import type { CallRecord } from "../ledger/record.ts";
 import { createLaneGauges, createUserGauges } from "./queue-gauges.ts";
@@ -21,6 +22,7 @@ export interface MetricSources {
   readonly version: string;
   gauges(): SchedulerGauges;
   ledger(): LedgerGauges;
+  cache(): CacheGauges;
   unsentBytes(): number;
   /** Users with a label of their own, the busiest first; the rest are "other". 0: no label names a person. */
   userLabelsMax(): number;
@@ -33,7 +35,7 @@ const codeLabelsMax = 100;
 const waitBuckets = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 10, 30, 60];
 const answerBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 640];
 
-export function createMetrics({ version, gauges, ledger, unsentBytes, userLabelsMax }: MetricSources): Metrics {
+export function createMetrics({ version, gauges, ledger, cache, unsentBytes, userLabelsMax }: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
   const models = createLabels(modelLabelsMax);
@@ -108,6 +110,19 @@ export function createMetrics({ version, gauges, ledger, unsentBytes, userLabels
   const ledgerLost = gauge("glm_proxy_ledger_lost", "Changes of records that were given up since the start");
   const ledgerSpooled = gauge("glm_proxy_ledger_spooled", "Changes of records in the spool, for the database's return");
   const ledgerFailing = gauge("glm_proxy_ledger_failing", "1: records can't be written now");
+  const cacheBytes = gauge("glm_proxy_cache_bytes", "Bytes of answers that are kept or being recorded");
+  const cacheLookups = new Gauge({
+    name: "glm_proxy_cache_lookups",
+    help: "Calls that asked the cache since the start, by what came of it: hit, joined, miss",
+    labelNames: ["state"],
+    registers,
+  });
+  const fallbacks = new Counter({
+    name: "glm_proxy_fallbacks_total",
+    help: "Calls that were asked of another model than the wanted one, by the wanted one",
+    labelNames: ["model"],
+    registers,
+  });
   const drift = gauge(
     "glm_proxy_quota_drift",
     "Largest difference of a quota's counter from its records when last checked",
@@ -131,6 +146,11 @@ export function createMetrics({ version, gauges, ledger, unsentBytes, userLabels
     lanes.show(now.lanes);
     users.show(now.users, userLabelsMax());
     unsent.set(unsentBytes());
+    const { bytes, hits, joined, misses } = cache();
+    cacheBytes.set(bytes);
+    cacheLookups.set({ state: "hit" }, hits);
+    cacheLookups.set({ state: "joined" }, joined);
+    cacheLookups.set({ state: "miss" }, misses);
     const { waiting, lost, spooled, isFailing } = ledger();
     ledgerWaiting.set(waiting);
     ledgerLost.set(lost);
@@ -141,6 +161,7 @@ export function createMetrics({ version, gauges, ledger, unsentBytes, userLabels
 
   function countCall(record: CallRecord): void {
     const { outcome, refusal, sentAt, firstByteAt, grantedAt, usage } = record;
+    for (const wanted of record.fallbacks.slice(0, 1)) fallbacks.inc({ model: models.find(wanted) });
     calls.inc({ surface: record.surface, outcome, reason: refusal?.reason ?? "" });
     duration.observe({ outcome }, (record.endedAt - record.arrivedAt) / 1_000);
     if (grantedAt !== null) queueWait.observe((grantedAt - record.arrivedAt) / 1_000);

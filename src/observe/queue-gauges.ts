@@ -4,12 +4,12 @@ import { Gauge, type Registry } from "prom-client";
 import type { LaneState, UserState } from "../admission/scheduler.ts";
 
 /**
- * Upstream limits by key and model; model "" is the key as a whole. Models that share a label are taken together: what
+ * Upstream limits by key, model and family of calls; model "" is the key as a whole, without a family all that share its lanes. Models that share a label are taken together: what
  * can be added is, of the rest the worst counts.
  */
 export function createLaneGauges(registers: Registry[], labelOf: (model: string) => string) {
   const lane = (name: string, help: string) =>
-    new Gauge({ name: `glm_proxy_lane_${name}`, help, labelNames: ["key", "model"], registers });
+    new Gauge({ name: `glm_proxy_lane_${name}`, help, labelNames: ["key", "model", "family"], registers });
   const running = lane("running", "Calls in flight");
   const limit = lane("concurrency_limit", "Calls in flight that are allowed now; none: no bound");
   const learned = lane("learned_concurrency", "What the upstream's refusals have taught; none: nothing");
@@ -24,7 +24,8 @@ export function createLaneGauges(registers: Registry[], labelOf: (model: string)
       for (const gauge of all) gauge.reset();
       const worst = new Map<string, Pick<LaneState, "slowdown" | "guardMs" | "blockedMs">>();
       for (const state of states) {
-        const labels = { key: state.upstreamKey, model: state.model === null ? "" : labelOf(state.model) };
+        const model = state.model === null ? "" : labelOf(state.model);
+        const labels = { key: state.upstreamKey, model, ...(state.family !== undefined && { family: state.family }) };
         running.inc(labels, state.running);
         if (state.concurrencyMax !== null) limit.inc(labels, state.concurrencyMax);
         if (state.learnedConcurrency !== null) learned.inc(labels, state.learnedConcurrency);
