@@ -34,7 +34,7 @@ import { checkQuotasHourly, type QuotaCheck } from "./quota-check.ts";
 import { type CallRules, createCallRules } from "./rules.ts";
 import type { Stages } from "./stages.ts";
 import { anthropicSurface } from "./surfaces/anthropic-surface.ts";
-import { catalogue, countTokensPaths, findHint, modelsPaths } from "./surfaces/catalogue.ts";
+import { catalogue, countTokensPaths, findHint, modelsPaths, namesOfOthers } from "./surfaces/catalogue.ts";
 import { openAiSurface } from "./surfaces/openai-surface.ts";
 import { createUpstreamPool } from "./upstream/upstream-pool.ts";
 
@@ -161,7 +161,7 @@ export async function createApp(
 
   function createRoutes(): RouteTable {
     const login = createLoginRoute(identity, noteLogin);
-    const models = createModelsRoute({ list: (caller) => listModels(live.listing, live.rules, caller) });
+    const models = createModelsRoute({ list: (caller) => listModels(live.listing, live.rules, caller, namesOfOthers) });
     const countTokens = createCountTokensRoute(
       (model, bytes) => books.ratios.promptTokens(live.rules.aliases.get(model) ?? model, bytes),
       () => live.http.bodyBytesMax,

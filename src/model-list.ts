@@ -39,9 +39,11 @@ export function listModels(
   keys: readonly ListingKey[],
   rules: Pick<CallRules, "aliases" | "allowsModel">,
   caller: Caller,
+  /** Names in the configuration that are no models. */
+  others: ReadonlySet<string>,
 ): readonly string[] {
   const patterns = keys.flatMap(({ models }) => models ?? []);
-  const named = patterns.filter((pattern) => !pattern.includes("*"));
+  const named = patterns.filter((pattern) => !pattern.includes("*") && !others.has(pattern));
   const ofGlm = glmModels.filter((model) =>
     keys.some(
       ({ kind, models }) =>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createManualClock } from "../test/support/manual-clock.ts";
+import { createManualClock, settle } from "../test/support/manual-clock.ts";
 import { checkQuotasHourly } from "./quota-check.ts";
 
 const hourMs = 3_600_000;
@@ -30,6 +30,17 @@ describe("checkQuotasHourly()", () => {
       [4 * hourMs + 120_000, 0],
     ]);
     stop();
+    assert.equal(clock.armedCount, 0);
+  });
+
+  it("is over when it is ended, also while the records are read", async () => {
+    const clock = createManualClock();
+    const reading = Promise.withResolvers<number>();
+    const stop = checkQuotasHourly({ findDrift: () => reading.promise, onChecked() {}, onFailure() {} }, clock);
+    await clock.advance(hourMs);
+    stop();
+    reading.resolve(0);
+    await settle();
     assert.equal(clock.armedCount, 0);
   });
 });

@@ -16,21 +16,28 @@ const retryMs = 60_000;
 
 /** The returned function ends it. */
 export function checkQuotasHourly({ findDrift, onChecked, onFailure }: QuotaCheck, clock: Clock): () => void {
-  let cancel = plan(checkMs);
+  let isStopped = false;
+  let cancel = () => {};
+  plan(checkMs);
 
-  function plan(ms: number): () => void {
-    return clock.after(ms, () => {
+  function plan(ms: number): void {
+    // It may have been ended while the records were read.
+    if (isStopped) return;
+    cancel = clock.after(ms, () => {
       findDrift()
         .then((drift) => {
           if (drift !== null) onChecked(drift);
-          cancel = plan(drift === null ? retryMs : checkMs);
+          plan(drift === null ? retryMs : checkMs);
         })
         .catch((error: unknown) => {
           onFailure(error);
-          cancel = plan(checkMs);
+          plan(checkMs);
         });
     });
   }
 
-  return () => cancel();
+  return () => {
+    isStopped = true;
+    cancel();
+  };
 }

@@ -13,10 +13,8 @@ import type { ControlParts } from "./control-parts.ts";
 import { type EventStream, openEventStream } from "./event-stream.ts";
 import type { WebApp, WebVisit } from "./web-app.ts";
 
-export type RequestFacts = ControlFacts;
-
 export interface ControlPlane extends ControlHandler {
-  handle(request: IncomingMessage, response: ServerResponse, facts: RequestFacts): Promise<void>;
+  handle(request: IncomingMessage, response: ServerResponse, facts: ControlFacts): Promise<void>;
   /**
    * One request without a socket, as whoever runs this machine: for the command line while no server runs. `path` may
    * have a query. Default for the actor: "local", by a command.
@@ -50,7 +48,7 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
     return web;
   }
 
-  async function handle(request: IncomingMessage, response: ServerResponse, facts: RequestFacts): Promise<void> {
+  async function handle(request: IncomingMessage, response: ServerResponse, facts: ControlFacts): Promise<void> {
     const reply = createReply(request, response, facts.requestId, facts.language, clock);
     const client = new AbortController();
     response.once("close", () => client.abort(new Refusal("client_gone")));

@@ -157,18 +157,8 @@ function toAuditJson(entry: AuditEntry): z.input<typeof auditSchema> {
     request_id: entry.requestId,
     action: entry.action,
     target: entry.target,
-    before: toWireFields(entry.before),
-    after: toWireFields(entry.after),
+    // Written as they are on the wire.
+    before: entry.before as Record<string, unknown> | null,
+    after: entry.after as Record<string, unknown> | null,
   };
-}
-
-/** Audit records keep objects as they are inside: here they get the names and the times that they have on the wire. */
-function toWireFields(value: unknown): Record<string, unknown> | null {
-  if (typeof value !== "object" || value === null) return null;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, field]) => [
-      name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-      name.endsWith("At") && typeof field === "number" ? toTime(field) : field,
-    ]),
-  );
 }

@@ -8,10 +8,6 @@ export function toTimeOrNull(wallMs: number | null): string | null {
   return wallMs === null ? null : toTime(wallMs);
 }
 
-export function fromTime(time: string): number {
-  return Date.parse(time);
-}
-
 export function fromTimeOrNull(time: string | null): number | null {
   return time === null ? null : Date.parse(time);
 }

@@ -45,6 +45,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await delivery.close(1_000);
+  assert.equal(clock.armedCount, 0, "a timer was left behind");
   await spool.close();
   await store.close();
   rmSync(folder, { recursive: true });

@@ -31,6 +31,7 @@ export function createDelivery(spool: Spool, store: Store, clock: Clock, onAlarm
   );
   let tries = { seq: 0, count: 0 };
   let running: Promise<void> | null = null;
+  let cancelPause = () => {};
   let isPaused = false;
   let isClosed = false;
 
@@ -81,7 +82,7 @@ export function createDelivery(spool: Spool, store: Store, clock: Clock, onAlarm
     if (isClosed) return;
     failure.note(error);
     isPaused = true;
-    clock.after(retryMs, () => {
+    cancelPause = clock.after(retryMs, () => {
       isPaused = false;
       kick();
     });
@@ -101,6 +102,7 @@ export function createDelivery(spool: Spool, store: Store, clock: Clock, onAlarm
       const cancel = clock.after(timeoutMs, resolve);
       await Promise.race([running ?? Promise.resolve(), isLate]);
       cancel();
+      cancelPause();
       isClosed = true;
     },
   };

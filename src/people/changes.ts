@@ -85,7 +85,7 @@ export function createChanges(options: ChangesOptions): Changes {
       onStoreFailure(error);
       // It may have been done all the same, when the connection broke in the middle of the commit.
       inTurn(catchUpNow).catch(onStoreFailure);
-      throw toRefusal(store, error);
+      throw toRefusal(error);
     }
   }
 

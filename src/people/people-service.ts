@@ -159,7 +159,7 @@ export async function createPeople(options: PeopleOptions): Promise<PeopleServic
     listAudit: (filter) =>
       readAudit(store.reads, filter).catch((error: unknown) => {
         onStoreFailure(error);
-        throw toRefusal(store, error);
+        throw toRefusal(error);
       }),
 
     async close() {

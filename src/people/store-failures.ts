@@ -2,18 +2,14 @@
 
 import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
-import { toStoreError } from "../store/postgres-store.ts";
-import { type Store, StoreError } from "../store/store.ts";
+import { StoreError } from "../store/store.ts";
 
 const retryAfterMs = 2_000;
 const quietMs = 60_000;
 
 /** `store_unavailable`, or the error itself when the store is not to blame. */
-export function toRefusal({ kind }: Pick<Store, "kind">, error: unknown): unknown {
-  if (error instanceof Refusal) return error;
-  // Kysely passes on what pg throws.
-  const failure = kind === "postgres" ? toStoreError(error) : error;
-  return failure instanceof StoreError ? new Refusal("store_unavailable", { retryAfterMs }, failure) : error;
+export function toRefusal(error: unknown): unknown {
+  return error instanceof StoreError ? new Refusal("store_unavailable", { retryAfterMs }, error) : error;
 }
 
 /** At most once a minute, however often it fails. */

@@ -9,8 +9,6 @@ import type { Tables } from "./schema.ts";
 import { toStorableParameters } from "./storable-text.ts";
 import { type Store, StoreError } from "./store.ts";
 
-export { toStoreError } from "./postgres-errors.ts";
-
 export interface PostgresOptions {
   readonly url: string;
   readonly clock: Clock;

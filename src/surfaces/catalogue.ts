@@ -33,6 +33,11 @@ export const catalogue: readonly CatalogueEntry[] = [
   }),
 ];
 
+/** Names that stand for what has no model: limits and rights may name them, nobody can ask for them. */
+export const namesOfOthers: ReadonlySet<string> = new Set(
+  nativeEndpoints.flatMap(({ ownName }) => (ownName === null ? [] : [ownName])),
+);
+
 export const countTokensPaths = anthropicBases.map((base) => `${base}/messages/count_tokens`);
 export const modelsPaths = [...openAiBases, ...glmBases, "/api/anthropic/v1"].map((base) => `${base}/models`);
 

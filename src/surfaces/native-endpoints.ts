@@ -13,6 +13,8 @@ export interface NativeEndpoint extends Endpoint {
   /** Below a base such as "/v1" or "/api/paas/v4"; `*` stands for one segment. */
   readonly path: string;
   readonly api: UpstreamApi;
+  /** What its calls are counted as when they have no model; null: they must have one. */
+  readonly ownName: string | null;
 }
 
 interface Row {
@@ -156,7 +158,7 @@ function endpoint(method: string, path: string, family: Family, row: Row = {}): 
   }
 
   const name = (api === "root" ? "agents" : ownName).replaceAll("-", "_");
-  return { method, path, api, name, surface: openAiSurface, takes, parseRequest };
+  return { method, path, api, ownName: needsModel ? null : ownName, name, surface: openAiSurface, takes, parseRequest };
 }
 
 interface ReadBody {
