@@ -73,7 +73,7 @@ describe("Expiry", () => {
       pick: fc.nat(),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
         const expiry = new Expiry<Call>();
         const model: Expiring[] = [];
         let now = 0;

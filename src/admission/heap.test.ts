@@ -16,7 +16,7 @@ describe("Heap", () => {
       pick: fc.nat(100),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 200, size: "max" }), (steps) => {
         const heap = new Heap<Item>((a, b) => a.rank < b.rank);
         const inside: Item[] = [];
         for (const { action, rank, pick } of steps) {

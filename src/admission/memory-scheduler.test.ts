@@ -49,7 +49,7 @@ describe("createMemoryScheduler() under random traffic", () => {
   it("never exceeds rate or concurrency, starts no one who left, and returns every ticket once", async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(step, { maxLength: 80 }),
+        fc.array(step, { maxLength: 80, size: "max" }),
         fc.constantFrom(1, 2, 3),
         fc.constantFrom(null, 1, 2),
         async (steps, startsPerSecond, concurrencyMax) => {

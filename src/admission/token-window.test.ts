@@ -89,7 +89,7 @@ describe("TokenWindow", () => {
       slotMs: fc.integer({ min: 1, max: 90_000 }),
     });
     fc.assert(
-      fc.property(fc.array(call, { minLength: 5, maxLength: 60 }), (calls) => {
+      fc.property(fc.array(call, { minLength: 5, maxLength: 60, size: "max" }), (calls) => {
         const window = new TokenWindow(1_000, minuteMs);
         const running: { tokens: number; used: number; from: number; until: number }[] = [];
         const all: { used: number; from: number; until: number }[] = [];

@@ -21,7 +21,11 @@ describe("createWindowLog()", () => {
   });
 
   it("never lets more than the limit into any window, and is open as soon as that allows", () => {
-    const gaps = fc.array(fc.record({ gap: fc.nat(400), delay: fc.nat(300) }), { minLength: 20, maxLength: 200 });
+    const gaps = fc.array(fc.record({ gap: fc.nat(400), delay: fc.nat(300) }), {
+      minLength: 20,
+      maxLength: 200,
+      size: "max",
+    });
     fc.assert(
       fc.property(gaps, fc.integer({ min: 1, max: 20 }), (steps, startsMax) => {
         const windowMs = 1_000;

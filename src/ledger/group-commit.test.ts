@@ -455,7 +455,7 @@ describe("a ledger, whatever happens in whatever order", () => {
     );
     await fc.assert(
       fc.asyncProperty(
-        fc.array(step, { maxLength: 60 }),
+        fc.array(step, { maxLength: 60, size: "max" }),
         fc.boolean(),
         fc.boolean(),
         async (steps, isStrict, lingers) => {

@@ -12,7 +12,7 @@ describe("OrderedMap", () => {
       fc.record({ what: fc.constant("fill" as const), entries: fc.array(fc.tuple(key, fc.nat())) }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 50 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 50, size: "max" }), (steps) => {
         const map = new OrderedMap<number>();
         let model = new Map<string, number>();
         for (const step of steps) {
