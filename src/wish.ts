@@ -30,9 +30,9 @@ export function toWish(call: Call, caller: Caller, request: CallRequest, home: s
 }
 
 export function toQuotaWish(request: CallRequest, arrivedAt: number): QuotaWish {
-  const { model, family, upload, body, outputTokensMax } = request;
-  // A form's bytes are sound or pictures, no text.
-  return { model, inputBytes: upload ? 0 : body.length, outputTokensMax, arrivedAt, isFree: family === "poll" };
+  const { model, family, isText, body, outputTokensMax } = request;
+  const tokens = isText ? { inputBytes: body.length, outputTokensMax } : { inputBytes: 0, outputTokensMax: 0 };
+  return { model, ...tokens, arrivedAt, isFree: family === "poll" };
 }
 
 /** Null: the call has nothing to do with the cache. By `x-cache` a client asks for it, or against it. */

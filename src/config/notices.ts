@@ -62,7 +62,10 @@ function noticeAddress({ baseUrl }: UpstreamSettings, index: number, glm: Config
   }
   if (baseUrl.toLowerCase().startsWith("http:") && !isLoopbackUrl(baseUrl)) {
     notices.push(
-      warn("plain_http", `${name} is plain http: the upstream key crosses the network unencrypted. Use https.`),
+      warn(
+        "plain_http",
+        `${name} is plain http: the key and all that is said cross the network unencrypted. Use https.`,
+      ),
     );
   }
   return notices;

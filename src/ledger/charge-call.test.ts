@@ -38,7 +38,7 @@ describe("createToCharge()", () => {
   });
 
   it("charges a task's request when it is handed in, and its tokens when its result is fetched", () => {
-    const { requests, promptTokens, completionTokens } = toCharge(call({ billing: "submission", usage: null }));
+    const { requests, promptTokens, completionTokens } = toCharge(call({ billing: "request", usage: null }));
     assert.deepEqual([requests, promptTokens, completionTokens], [1, 0, 0]);
     const fetched = toCharge(call({ billing: "poll" }));
     assert.deepEqual([fetched.requests, fetched.promptTokens, fetched.completionTokens], [0, 100, 10]);

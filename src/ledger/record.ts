@@ -57,10 +57,11 @@ export interface CallRecord {
 }
 
 /**
- * call: a request and its tokens · submission: a request, whose tokens are known when its result is fetched · poll: no
- * request, but the tokens that a result reports
+ * call: a request and its tokens, guessed where none are reported · request: a request, and tokens only as reported:
+ * pictures and sound have none, a task's are known when its result is fetched · poll: no request, but the tokens that a
+ * result reports
  */
-export type Billing = "call" | "submission" | "poll";
+export type Billing = "call" | "request" | "poll";
 
 /**
  * served: the client has a whole answer · refused: a status said no · cut: an answer broke after it had begun ·
@@ -123,12 +124,12 @@ interface KnownCaller {
 }
 
 export function noteRequest(record: CallRecord, request: KnownRequest): void {
-  const { model, isStream, body, upload, family, object } = request;
+  const { model, isStream, body, upload, isText, family, object } = request;
   record.model = model;
   record.isStream = isStream;
   record.bytesIn = upload?.byteCount ?? body.length;
   if (family === "poll") record.billing = "poll";
-  else if (object?.creates && object.kind === "task") record.billing = "submission";
+  else if (!isText || (object?.creates && object.kind === "task")) record.billing = "request";
 }
 
 interface KnownRequest {
@@ -136,6 +137,8 @@ interface KnownRequest {
   readonly isStream: boolean;
   readonly body: Buffer;
   readonly upload: { readonly byteCount: number | null } | null;
+  /** Whether a model reads or writes text for it. */
+  readonly isText: boolean;
   readonly family: string;
   readonly object: { readonly creates: boolean; readonly kind: string } | null;
 }

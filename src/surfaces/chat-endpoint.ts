@@ -28,6 +28,7 @@ export const chatEndpoint: Endpoint = {
       contentType,
       headers: [],
       answers: "json",
+      isText: true,
       isGlmOnly: false,
       isDeterministic: isDeterministic(fields),
       format: "chat",

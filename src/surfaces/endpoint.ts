@@ -65,6 +65,8 @@ export interface CallRequest {
   /** What of the client's headers goes upstream: names and values in turn. */
   readonly headers: readonly string[];
   readonly answers: AnswerKind;
+  /** Whether a model reads or writes text for it, so that it takes tokens although nobody may say how many. */
+  readonly isText: boolean;
   /** Only GLM's own servers know such a call. */
   readonly isGlmOnly: boolean;
   /** It asks to be answered always the same. */

@@ -36,6 +36,7 @@ export const messagesEndpoint: Endpoint = {
       contentType,
       headers: forward(incoming),
       answers: "json",
+      isText: true,
       isGlmOnly: false,
       isDeterministic: isDeterministic(fields),
       format: "messages",

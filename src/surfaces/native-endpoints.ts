@@ -31,6 +31,7 @@ interface Row {
   readonly needsModel?: boolean;
 }
 
+const textFamilies: ReadonlySet<Family> = new Set(["chat", "embeddings", "agents"]);
 /** What servers that are compatible with OpenAI have too. */
 const sharedPaths: ReadonlySet<string> = new Set([
   "/embeddings",
@@ -127,6 +128,7 @@ function endpoint(method: string, path: string, family: Family, row: Row = {}): 
       contentType: incoming.contentType,
       headers: [],
       answers,
+      isText: textFamilies.has(family),
       isGlmOnly: !sharedPaths.has(path),
       isDeterministic: path === "/embeddings" || path === "/rerank",
       format: path === "/async/chat/completions" ? "chat" : "plain",

@@ -37,6 +37,7 @@ export const responsesEndpoint: Endpoint = {
         contentType,
         headers: [],
         answers: "json",
+        isText: true,
         isGlmOnly: false,
         isDeterministic: isDeterministic(fields),
         format: "responses",

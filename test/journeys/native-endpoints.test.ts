@@ -106,6 +106,10 @@ describe("GLM's own endpoints", () => {
     assert.equal(gateway.simulator.report().arrivals.at(-1)?.bodySha256, hash("sha256", body));
     const content = await downloadHash(`${gateway.url}${base}/files/${(json as { id: string }).id}/content`);
     assert.equal(content, hash("sha256", file));
+    const usage = await send(`${gateway.url}/me/usage?by=model`, { token });
+    const rows = (usage.json as { data: { name: string; prompt_tokens: number; completion_tokens: number }[] }).data;
+    const used = rows.find(({ name }) => name === "files");
+    assert.deepEqual([used?.prompt_tokens, used?.completion_tokens], [0, 0], "a file's bytes are no tokens");
   });
 
   it("refuse a form beyond the bound, and give back everything when a client leaves in its middle", async () => {
