@@ -4,6 +4,7 @@ import { type App, createApp } from "../app.ts";
 import { ConfigError, createSecretMaker, type LoadedConfig } from "../config/config.ts";
 import { listSettings } from "../config/describe.ts";
 import { diffSettings } from "../config/diff.ts";
+import type { Settings } from "../config/settings.ts";
 import { type FileWatch, watchFile } from "../config/watch.ts";
 import { createLog, type Logger } from "../observe/log.ts";
 import { createServiceManager, type ServiceManager } from "../observe/service-manager.ts";
@@ -137,16 +138,14 @@ function followConfig(
 function announce({ settings, file }: LoadedConfig, port: number, log: Logger, world: World): void {
   const { host } = settings.server;
   const shown = host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host;
-  const { keys, queueCapacity } = settings.rateLimit;
+  const { queueCapacity } = settings.rateLimit;
   log.info(
     {
       url: `http://${shown}:${port}`,
       host,
       port,
       config: file,
-      upstream: settings.glm.baseUrl,
-      requests_per_second: keys[0]?.startsPerSecond,
-      max_concurrency: keys[0]?.concurrencyMax,
+      ...describeUpstreams(settings),
       queue_capacity: queueCapacity,
       users: settings.auth.users.length,
     },
@@ -199,4 +198,13 @@ function petWatchdog(manager: ServiceManager, { env, clock }: World): () => void
   };
   pet();
   return () => cancel();
+}
+
+/** Of a pool, each key by its name; of the usual single one, what it may do. */
+function describeUpstreams({ glm, rateLimit }: Settings): Record<string, unknown> {
+  const [key] = rateLimit.keys;
+  if (rateLimit.keys.length > 1) {
+    return { upstreams: Object.fromEntries(glm.upstreams.map(({ name, baseUrl }) => [name, baseUrl])) };
+  }
+  return { upstream: glm.baseUrl, requests_per_second: key?.startsPerSecond, max_concurrency: key?.concurrencyMax };
 }
