@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { createManualClock } from "../../test/support/manual-clock.ts";
 import { until } from "../../test/support/until.ts";
+import { chat, type Sent, send } from "./fixtures/client.ts";
 import { glmCodes, toGlmError } from "./glm-errors.ts";
 import { type Simulator, type SimulatorOptions, type SimulatorReport, startSimulator } from "./simulator.ts";
-import { chat, type Sent, send } from "./test-client.ts";
 
 let simulator: Simulator;
 const keys = ["ada.secret", "bob.secret", "eve.secret"];

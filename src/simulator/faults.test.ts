@@ -6,8 +6,8 @@ import { after, before, describe, it } from "node:test";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { until } from "../../test/support/until.ts";
 import { type FaultName, faultDetails, type ScriptedFault } from "./faults.ts";
+import { chat } from "./fixtures/client.ts";
 import { type Simulator, startSimulator } from "./simulator.ts";
-import { chat } from "./test-client.ts";
 
 interface Wire {
   readonly received: Buffer;

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import type { ScriptedFault } from "./faults.ts";
+import { type SeenEvent, type SendOptions, type Sent, send, toEvents } from "./fixtures/client.ts";
 import { type Simulator, type SimulatorOptions, startSimulator } from "./simulator.ts";
-import { type SeenEvent, type SendOptions, type Sent, send, toEvents } from "./test-client.ts";
 
 let simulator: Simulator;
 

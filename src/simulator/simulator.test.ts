@@ -7,8 +7,8 @@ import { connect, type Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { createManualClock } from "../../test/support/manual-clock.ts";
 import { until } from "../../test/support/until.ts";
+import { chat, type SendOptions, type Sent, send } from "./fixtures/client.ts";
 import { type Simulator, type SimulatorOptions, type SimulatorReport, startSimulator } from "./simulator.ts";
-import { chat, type SendOptions, type Sent, send } from "./test-client.ts";
 
 let simulator: Simulator;
 

@@ -1,7 +1,6 @@
 // A real gateway in front of the simulator, both on free loopback ports, for tests over sockets. Keeps what the
 // gateway logs, so that a test can look for what must not be there.
 
-import { Agent, type IncomingHttpHeaders, request as openRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -10,7 +9,9 @@ import { type App, createApp } from "../../src/app.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { type Simulator, type SimulatorOptions, startSimulator } from "../../src/simulator/simulator.ts";
+import { send } from "./send.ts";
 
+export { chat, type SendOptions, type Sent, send } from "./send.ts";
 export { until } from "./until.ts";
 
 /** Limits of the one key may stand beside the others. */
@@ -167,68 +168,4 @@ export async function startGateway(
       await simulator.close();
     },
   };
-}
-
-export interface Sent {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly text: string;
-  /** The body as JSON, or undefined. */
-  readonly json: unknown;
-  /** From the request to the answer's end. */
-  readonly durationMs: number;
-}
-
-export interface SendOptions {
-  readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** An object is sent as JSON. */
-  readonly body?: object | string | Buffer;
-  readonly token?: string;
-  readonly signal?: AbortSignal;
-  readonly onData?: (chunk: Buffer) => void;
-}
-
-/** One request on a connection of its own. */
-export function send(url: string, options: SendOptions = {}): Promise<Sent> {
-  const { body, token, signal, onData } = options;
-  const text = typeof body === "string" || Buffer.isBuffer(body) ? body : body && JSON.stringify(body);
-  const headers = {
-    ...(text ? { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) } : {}),
-    ...(token ? { authorization: `Bearer ${token}` } : {}),
-    ...options.headers,
-  };
-  const method = options.method ?? (text ? "POST" : "GET");
-  const startedAt = performance.now();
-  return new Promise((resolve, reject) => {
-    const request = openRequest(url, { method, headers, agent: new Agent(), ...(signal && { signal }) }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => {
-        chunks.push(chunk);
-        onData?.(chunk);
-      });
-      response.on("error", reject);
-      response.on("end", () => {
-        const received = Buffer.concat(chunks).toString("utf8");
-        const durationMs = performance.now() - startedAt;
-        const { statusCode: status = 0, headers } = response;
-        resolve({ status, headers, text: received, json: parse(received), durationMs });
-      });
-    });
-    request.on("error", reject);
-    request.end(text || undefined);
-  });
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** A chat request's body. */
-export function chat(content = "hello", more: object = {}): Record<string, unknown> {
-  return { model: "glm-4.5-flash", messages: [{ role: "user", content }], thinking: { type: "disabled" }, ...more };
 }

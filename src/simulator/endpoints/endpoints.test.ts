@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { createManualClock, type ManualClock } from "../../../test/support/manual-clock.ts";
+import { chat, type SendOptions, type Sent, send, toEvents } from "../fixtures/client.ts";
 import { type Simulator, type SimulatorOptions, startSimulator } from "../simulator.ts";
-import { chat, type SendOptions, type Sent, send, toEvents } from "../test-client.ts";
 
 let simulator: Simulator;
 let clock: ManualClock;

@@ -6,9 +6,9 @@ import { connect } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { createManualClock, type ManualClock } from "../../../test/support/manual-clock.ts";
 import { until } from "../../../test/support/until.ts";
+import { chat, form, type SendOptions, type Sent, send, toEvents } from "../fixtures/client.ts";
 import { fileBytesMax } from "../form.ts";
 import { type Simulator, type SimulatorOptions, startSimulator } from "../simulator.ts";
-import { chat, form, type SendOptions, type Sent, send, toEvents } from "../test-client.ts";
 
 let simulator: Simulator;
 let clock: ManualClock;

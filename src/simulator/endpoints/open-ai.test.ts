@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
+import { chat, type Sent, send, toEvents } from "../fixtures/client.ts";
 import { type Simulator, type SimulatorOptions, startSimulator } from "../simulator.ts";
-import { chat, type Sent, send, toEvents } from "../test-client.ts";
 
 let simulator: Simulator;
 type Json = Readonly<Record<string, unknown>>;

@@ -3,8 +3,8 @@
 import type { Usage } from "../../base/answer.ts";
 import type { StreamTranslator } from "../../base/translation.ts";
 import { type ChatPiece, readChunk } from "../chat-answer.ts";
-import { readChatEvents } from "../chat-events.ts";
 import type { TranslationContext } from "../context.ts";
+import { createEventWriter } from "../event-writer.ts";
 import type { Fields } from "../fields.ts";
 import { createToolCallQueue } from "../tool-calls.ts";
 import { toHead, toStopReason, toToolId, toUsage } from "./answer.ts";
@@ -13,9 +13,8 @@ type Spoken = Pick<ChatPiece, "reasoning" | "content">;
 type BlockType = "thinking" | "text" | "tool_use";
 
 export function createMessageStream(context: TranslationContext): StreamTranslator {
-  let said: string[] = [];
+  const { say, translate } = createEventWriter();
   let hasBegun = false;
-  let isOver = false;
   let blockIndex = -1;
   let open: BlockType | null = null;
   const late: Spoken[] = [];
@@ -29,10 +28,6 @@ export function createMessageStream(context: TranslationContext): StreamTranslat
     },
     (ordinal) => toToolId(context, ordinal),
   );
-
-  function say(type: string, fields: Fields): void {
-    said.push(`event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`);
-  }
 
   function beginMessage(): void {
     if (hasBegun) return;
@@ -89,8 +84,6 @@ export function createMessageStream(context: TranslationContext): StreamTranslat
   }
 
   function endMessage(): void {
-    if (isOver) return;
-    isOver = true;
     beginMessage();
     tools.end();
     for (const piece of late) speak(piece);
@@ -106,22 +99,5 @@ export function createMessageStream(context: TranslationContext): StreamTranslat
     say("message_stop", {});
   }
 
-  function collect(): Buffer | null {
-    if (said.length === 0) return null;
-    const bytes = Buffer.from(said.join(""));
-    said = [];
-    return bytes;
-  }
-
-  return {
-    push(events) {
-      if (isOver) return null;
-      if (readChatEvents(events, take)) endMessage();
-      return collect();
-    },
-    end() {
-      endMessage();
-      return collect();
-    },
-  };
+  return translate(take, endMessage);
 }

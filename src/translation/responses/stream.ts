@@ -4,8 +4,8 @@
 import type { Usage } from "../../base/answer.ts";
 import type { StreamTranslator } from "../../base/translation.ts";
 import { type ChatPiece, readChunk } from "../chat-answer.ts";
-import { readChatEvents } from "../chat-events.ts";
 import type { TranslationContext } from "../context.ts";
+import { createEventWriter } from "../event-writer.ts";
 import type { Fields } from "../fields.ts";
 import { createToolCallQueue } from "../tool-calls.ts";
 import { toCallItem, toEnd, toHead, toItemId, toMessageItem, toReasoningItem, toTextPart } from "./answer.ts";
@@ -22,10 +22,9 @@ interface OpenItem {
 const noCall = { id: "", name: "" };
 
 export function createResponseStream(body: Fields, context: TranslationContext): StreamTranslator {
-  let said: string[] = [];
+  const writer = createEventWriter();
   let sequence = 0;
   let hasBegun = false;
-  let isOver = false;
   let open: OpenItem | null = null;
   const output: Fields[] = [];
   const late: Spoken[] = [];
@@ -41,7 +40,7 @@ export function createResponseStream(body: Fields, context: TranslationContext):
   );
 
   function say(type: string, fields: Fields): void {
-    said.push(`event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: sequence++, ...fields })}\n\n`);
+    writer.say(type, { sequence_number: sequence++, ...fields });
   }
 
   function beginResponse(): void {
@@ -123,8 +122,6 @@ export function createResponseStream(body: Fields, context: TranslationContext):
   }
 
   function endResponse(): void {
-    if (isOver) return;
-    isOver = true;
     beginResponse();
     tools.end();
     for (const piece of late) speak(piece);
@@ -133,24 +130,7 @@ export function createResponseStream(body: Fields, context: TranslationContext):
     say(`response.${end.status as string}`, { response: { ...toHead(body, context), ...end } });
   }
 
-  function collect(): Buffer | null {
-    if (said.length === 0) return null;
-    const bytes = Buffer.from(said.join(""));
-    said = [];
-    return bytes;
-  }
-
-  return {
-    push(events) {
-      if (isOver) return null;
-      if (readChatEvents(events, take)) endResponse();
-      return collect();
-    },
-    end() {
-      endResponse();
-      return collect();
-    },
-  };
+  return writer.translate(take, endResponse);
 }
 
 function describe({ kind, id, call, text }: OpenItem, status: string): Fields {
