@@ -69,10 +69,10 @@ const connectionsMax = 10_000;
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { routes, clock, control } = options;
   const server = createServer({
-    // Receiving a head is bounded in time here, a body where it is read (a large upload may wait for its turn); answering
-    // is bounded by the call's own deadlines.
+    // Receiving a head is bounded in time here, a body more closely where it is read: a large upload waits for its turn
+    // and takes its time. Answering is bounded by the call's own deadlines.
     headersTimeout: 10_000,
-    requestTimeout: 0,
+    requestTimeout: 900_000,
     connectionsCheckingInterval: 1_000,
     // Longer than load balancers keep a connection idle, or they would send into a closing one.
     keepAliveTimeout: 75_000,

@@ -133,6 +133,18 @@ describe("receiveUpload()", () => {
     }
   });
 
+  it("leaves nothing behind when the call was answered and nobody has read it", async () => {
+    const coming = receiveNext();
+    const request = post({ "content-length": String(uploadBytesMax) });
+    request.write(randomBytes(keptBytesMax * 2));
+    const upload = await coming;
+    const { upload: form } = await upload.received;
+    upload.end();
+    await until("the form is over", () => form?.stream.destroyed === true);
+    assert.equal(upload.clock.armedCount, 0);
+    request.destroy();
+  });
+
   it("refuses when there is no room for its beginning", async () => {
     budget.force(keptBytesMax * 2);
     const coming = receiveNext();

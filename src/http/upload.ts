@@ -44,7 +44,10 @@ export async function receiveUpload(
   const { chunks, isWhole } = await readBeginning(request, bounds, uploader.signal);
   const body = Buffer.concat(chunks);
   if (isWhole) return { body, upload: null };
-  return { body, upload: { stream: passOn(body, request, bounds, uploader), byteCount } };
+  const stream = passOn(body, request, bounds, uploader);
+  // Also when the call was refused and nobody has read it.
+  response.once("close", () => stream.destroy());
+  return { body, upload: { stream, byteCount } };
 }
 
 async function readBeginning(

@@ -80,7 +80,11 @@ export const nativeEndpoints: readonly NativeEndpoint[] = [
   endpoint("GET", "/batches", "poll", { object: "batch", lists: true }),
   endpoint("GET", "/batches/*", "poll", { object: "batch" }),
   endpoint("POST", "/batches/*/cancel", "files", { object: "batch" }),
-  endpoint("POST", "/fine_tuning/jobs", "files", { object: "job", creates: true, usesFields: ["training_file"] }),
+  endpoint("POST", "/fine_tuning/jobs", "files", {
+    object: "job",
+    creates: true,
+    usesFields: ["training_file", "validation_file"],
+  }),
   endpoint("GET", "/fine_tuning/jobs", "poll", { object: "job", lists: true }),
   endpoint("GET", "/fine_tuning/jobs/*", "poll", { object: "job" }),
   endpoint("GET", "/fine_tuning/jobs/*/events", "poll", { object: "job" }),
