@@ -18,8 +18,14 @@ export interface ObjectGuard {
 }
 
 /** Where an answer says what it has made, and what it lists. */
-const idNames = ["id", "task_id", "async_id"] as const;
-const listNames = ["data", "list"] as const;
+const idNames = ["id", "task_id", "async_id", "voice"] as const;
+const listNames = ["data", "list", "voice_list"] as const;
+interface Listed {
+  readonly id?: unknown;
+  readonly voice?: unknown;
+  readonly voice_type?: unknown;
+}
+
 /** Tasks whose tokens have been counted: their result may be fetched often. */
 const countedTasksMax = 10_000;
 
@@ -69,9 +75,11 @@ export function createObjectGuard(objects: UpstreamObjects): ObjectGuard {
     const name = listNames.find((one) => Array.isArray(parsed[one]));
     if (name === undefined) throw new Refusal("upstream_unexpected", { detail: "it lists nothing" });
     const own = [];
-    for (const item of parsed[name] as { id?: unknown }[]) {
-      const known = typeof item?.id === "string" ? await objects.find(item.id) : null;
-      if (known?.owner === caller.userId) own.push(item);
+    for (const item of parsed[name] as Listed[]) {
+      const id = item?.id ?? item?.voice;
+      const known = typeof id === "string" ? await objects.find(id) : null;
+      // Voices that everybody has are nobody's.
+      if (known?.owner === caller.userId || item?.voice_type === "OFFICIAL") own.push(item);
     }
     const shown = { ...parsed, [name]: own };
     return { ...answer, parsed: shown, body: Buffer.from(JSON.stringify(shown)) };

@@ -57,6 +57,31 @@ describe("createStoredObjects()", () => {
     await again.close();
   });
 
+  it("keeps an object with who was first, also when memory has forgotten that", async () => {
+    const first = open();
+    first.note(file("f-5"));
+    await first.close();
+    const second = open();
+    second.note(file("f-5", "bob"));
+    clock.advance(50);
+    await until("memory follows", async () => (await second.find("f-5"))?.owner === "ada");
+    await second.close();
+  });
+
+  it("goes by what came last of what is noted and forgotten at once", async () => {
+    const objects = open();
+    objects.note(file("f-6"));
+    objects.forget("f-6");
+    objects.note(file("f-6", "bob"));
+    objects.note(file("f-7"));
+    objects.forget("f-7");
+    await objects.close();
+    const again = open();
+    assert.equal((await again.find("f-6"))?.owner, "bob");
+    assert.equal(await again.find("f-7"), null);
+    await again.close();
+  });
+
   it("takes no id that can't be one", async () => {
     const objects = open();
     for (const id of ["", "a b", "é", "x".repeat(201)]) {

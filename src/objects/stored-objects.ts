@@ -3,6 +3,8 @@
 
 import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
+import type { UpstreamObjectTable } from "../store/schema.ts";
+import type { Selectable } from "../store/sql.ts";
 import type { Store } from "../store/store.ts";
 import type { UpstreamObject, UpstreamObjects } from "./objects.ts";
 
@@ -53,7 +55,10 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
 
   function change(one: Change): void {
     backlog.push(one);
-    if (backlog.length > backlogMax) backlog.shift();
+    if (backlog.length > backlogMax) {
+      const lost = backlog.shift();
+      if (lost && "gone" in lost) gone.delete(lost.gone);
+    }
     arm(batchMs);
   }
 
@@ -77,8 +82,10 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
     const batch = backlog.slice(0, batchMax);
     if (batch.length === 0) return;
     try {
-      await insert(batch.flatMap((one) => ("made" in one ? [one.made] : [])));
+      // Of what was noted and forgotten in one go, the last counts.
+      const last = new Map(batch.map((one) => ["made" in one ? one.made.id : one.gone, one]));
       await remove(batch.flatMap((one) => ("gone" in one ? [one.gone] : [])));
+      await insert(Array.from(last.values()).flatMap((one) => ("made" in one ? [one.made] : [])));
     } catch (error) {
       onFailure(error);
       arm(retryMs);
@@ -100,6 +107,11 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
       .values(rows)
       .onConflict((conflict) => conflict.column("id").doNothing())
       .execute();
+    // Who was first stays its owner, also when memory had forgotten that.
+    const ids = objects.map(({ id }) => id);
+    for (const row of await db.selectFrom("upstream_objects").selectAll().where("id", "in", ids).execute()) {
+      if (known.get(row.id)?.owner !== row.owner && known.has(row.id)) remember(toObject(row));
+    }
   }
 
   async function remove(ids: readonly string[]): Promise<void> {
@@ -117,8 +129,7 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
         throw new Refusal("store_unavailable", {}, error);
       });
     if (!row || gone.has(id)) return null;
-    const { kind, upstream_key: upstreamKey, owner, key_id: keyId } = row;
-    return { id, kind, upstreamKey, owner, keyId };
+    return toObject(row);
   }
 
   function prune(): void {
@@ -157,4 +168,14 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
       }
     },
   };
+}
+
+function toObject({
+  id,
+  kind,
+  upstream_key: upstreamKey,
+  owner,
+  key_id: keyId,
+}: Selectable<UpstreamObjectTable>): UpstreamObject {
+  return { id, kind, upstreamKey, owner, keyId };
 }

@@ -57,9 +57,9 @@ export const nativeEndpoints: readonly NativeEndpoint[] = [
   endpoint("POST", "/audio/transcriptions", "audio", { needsModel: true }),
   endpoint("POST", "/audio/speech", "audio", { needsModel: true }),
   endpoint("POST", "/audio/customization", "audio"),
-  endpoint("POST", "/voice/clone", "audio", { usesFields: ["file_id"] }),
-  endpoint("POST", "/voice/delete", "audio"),
-  endpoint("GET", "/voice/list", "poll"),
+  endpoint("POST", "/voice/clone", "audio", { object: "voice", creates: true, usesFields: ["file_id"] }),
+  endpoint("POST", "/voice/delete", "audio", { object: "voice", deletes: true, usesFields: ["voice"] }),
+  endpoint("GET", "/voice/list", "poll", { object: "voice", lists: true }),
 
   endpoint("POST", "/web_search", "search"),
   endpoint("POST", "/reader", "search"),

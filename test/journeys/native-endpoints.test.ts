@@ -189,6 +189,18 @@ describe("GLM's own endpoints", () => {
     assert.equal((await ask(`/v1/files/${file}`)).status, 404);
   });
 
+  it("let nobody delete another's voice", async () => {
+    const sound = idOf(await upload({ purpose: "voice-clone-input" }, Buffer.alloc(100)));
+    const clone = { model: "glm-tts-clone", voice_name: "mine", input: "x", text: "x", file_id: sound };
+    const made = await ask(`${base}/voice/clone`, clone);
+    assert.equal(made.status, 200, made.text);
+    const { voice } = made.json as { voice: string };
+    assert.equal((await ask(`${base}/voice/delete`, { voice }, other)).status, 404);
+    assert.ok(!(await ask(`${base}/voice/list`, undefined, other)).text.includes(voice));
+    assert.ok((await ask(`${base}/voice/list`)).text.includes(voice));
+    assert.equal((await ask(`${base}/voice/delete`, { voice })).status, 200);
+  });
+
   it("need the caller's key to be for what they ask, by the name of what has no model", async () => {
     const { json } = await ask("/me/keys", { name: "small", models: ["glm-4.5-*"] });
     const key = (json as { secret: string }).secret;
