@@ -5,9 +5,9 @@ import { createEventReader, type StreamFacts } from "./event-reader.ts";
 
 /** What is known after the given events. */
 function read(format: AnswerFormat, ...events: readonly object[]): StreamFacts {
-  const readEvent = createEventReader(format);
+  const reader = createEventReader(format);
   const facts: StreamFacts = { isDone: false, isWhole: false, finishReason: null, usage: null, error: null };
-  for (const event of events) readEvent(Buffer.from(`data: ${JSON.stringify(event)}\n\n`), facts);
+  for (const event of events) reader.read(Buffer.from(`data: ${JSON.stringify(event)}\n\n`), facts);
   return facts;
 }
 
@@ -104,7 +104,7 @@ describe("createEventReader()", () => {
     ];
     for (const [format, event] of events) {
       const facts: StreamFacts = { isDone: false, isWhole: false, finishReason: null, usage: null, error: null };
-      createEventReader(format)(Buffer.from(event), facts);
+      createEventReader(format).read(Buffer.from(event), facts);
       assert.equal(facts.error, null, "only its name was read");
     }
   });

@@ -17,37 +17,50 @@ export interface StreamFacts {
   error: object | null;
 }
 
-/** Takes one whole event's bytes. True: it only reports usage, beside the answer (`choices` is empty). */
-export type EventReader = (event: Buffer, facts: StreamFacts) => boolean;
+export interface EventReader {
+  /** Takes one whole event's bytes. True: it only reports usage, beside the answer (`choices` is empty). */
+  read(event: Buffer, facts: StreamFacts): boolean;
+  /** False: no event that lies within these bytes says anything. */
+  mayMatterIn(bytes: Buffer): boolean;
+}
 
 type Fields = Record<string, unknown>;
 
 /** How one format's events are read: which of them to look into, and what their JSON says. */
 interface Reading {
   mayMatter(event: Buffer): boolean;
+  /** Whether `mayMatter` can be asked of many events at once. */
+  readonly isByContent: boolean;
   read(fields: Fields, facts: StreamFacts): boolean;
 }
 
 const readings: Readonly<Record<AnswerFormat, () => Reading>> = {
-  chat: () => ({ mayMatter: mayMatterInChat, read: readChat }),
-  plain: () => ({ mayMatter: mayMatterInChat, read: readChat }),
-  messages: () => ({ mayMatter: (event) => !isDelta(event, "content_block_delta"), read: createMessagesRead() }),
-  responses: () => ({ mayMatter: (event) => !isDelta(event, ".delta"), read: readResponses }),
+  chat: () => ({ mayMatter: mayMatterInChat, isByContent: true, read: readChat }),
+  plain: () => ({ mayMatter: mayMatterInChat, isByContent: true, read: readChat }),
+  messages: () => ({
+    mayMatter: (event) => !isDelta(event, "content_block_delta"),
+    isByContent: false,
+    read: createMessagesRead(),
+  }),
+  responses: () => ({ mayMatter: (event) => !isDelta(event, ".delta"), isByContent: false, read: readResponses }),
 };
 
 /** For one stream: what its events have said before may matter. */
 export function createEventReader(format: AnswerFormat): EventReader {
-  const { mayMatter, read } = readings[format]();
-  return (event, facts) => {
-    if (!mayMatter(event)) return false;
-    const data = readData(event);
-    if (data === null) return false;
-    if (data.startsWith("[DONE]")) {
-      facts.isDone = true;
-      return false;
-    }
-    const fields = parseFields(data);
-    return fields !== null && read(fields, facts);
+  const { mayMatter, isByContent, read } = readings[format]();
+  return {
+    mayMatterIn: (bytes) => !isByContent || mayMatter(bytes),
+    read(event, facts) {
+      if (!mayMatter(event)) return false;
+      const data = readData(event);
+      if (data === null) return false;
+      if (data.startsWith("[DONE]")) {
+        facts.isDone = true;
+        return false;
+      }
+      const fields = parseFields(data);
+      return fields !== null && read(fields, facts);
+    },
   };
 }
 

@@ -43,7 +43,7 @@ const carriageReturn = 13;
 
 export function createSseScanner(options: SseScannerOptions = {}): SseScanner {
   const { format = "chat", dropsUsageChunk = false, eventBytesMax = defaultEventBytesMax } = options;
-  const readEvent = createEventReader(format);
+  const reader = createEventReader(format);
   const facts: StreamFacts = { isDone: false, isWhole: false, finishReason: null, usage: null, error: null };
   let held: Buffer[] = [];
   let heldBytes = 0;
@@ -65,8 +65,17 @@ export function createSseScanner(options: SseScannerOptions = {}): SseScanner {
       to = 1;
       if (wasDropped) from = 1;
     }
-    for (const end of findEventEnds(chunk)) {
-      wasDropped = inspectEvent(chunk.subarray(to, end));
+    const ends = findEventEnds(chunk);
+    // A burst is looked through once, not once for each of its events: four searches cost as much as all else.
+    const saysNothing = ends.length > 1 && !reader.mayMatterIn(chunk);
+    for (const end of ends) {
+      // An event that began in an earlier chunk may have said it there.
+      if (saysNothing && heldBytes === 0) {
+        isOversized = false;
+        wasDropped = false;
+      } else {
+        wasDropped = inspectEvent(chunk.subarray(to, end));
+      }
       if (facts.error) break;
       if (wasDropped) {
         parts.push(chunk.subarray(from, to));
@@ -97,14 +106,14 @@ export function createSseScanner(options: SseScannerOptions = {}): SseScanner {
     isOversized = false;
     // Also when it came in one piece: what is seen must not depend on the network's cuts.
     if (wasOversized || heldBytes + bytes.length > eventBytesMax) return false;
-    const isUsageAlone = readEvent(heldBytes > 0 ? Buffer.concat([...held, bytes]) : bytes, facts);
+    const isUsageAlone = reader.read(heldBytes > 0 ? Buffer.concat([...held, bytes]) : bytes, facts);
     return dropsUsageChunk && isUsageAlone;
   }
 
   function flush(): Buffer | null {
     if (facts.isDone || facts.error) return null;
     const tail = Buffer.concat(held);
-    const isDropped = !isOversized && tail.length > 0 && readEvent(tail, facts) && dropsUsageChunk;
+    const isDropped = !isOversized && tail.length > 0 && reader.read(tail, facts) && dropsUsageChunk;
     if (format === "plain" && !facts.error) facts.isWhole = true;
     if (tail.length === 0 || facts.error || isDropped || !(facts.isDone || facts.isWhole)) return null;
     // A piece of an event would be read as one by those who take a stream line by line.
