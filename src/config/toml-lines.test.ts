@@ -87,6 +87,8 @@ h = 2
           assert.ok(line !== undefined && line <= rows.length, `${formatPath(path)} in\n${toml}`);
         }
       }),
+      // An escaped backslash before what would be an escape by itself.
+      { examples: [[{ " ": { "0": [{ "\\U0 ": [] }, {}] } }]] },
     );
   });
 });

@@ -155,7 +155,11 @@ function unquote(quoted: string): string {
   const inner = quoted.slice(1, -1);
   if (quoted.startsWith("'") || !inner.includes("\\")) return inner;
   try {
-    return JSON.parse(quoted.replace(/\\U0*([0-9a-fA-F]{1,6})/g, (_, hex) => toJsonEscape(hex))) as string;
+    // Escaped characters are taken pairwise, or the second half of an escaped backslash would begin another escape.
+    const json = quoted.replace(/\\(?:U([0-9a-fA-F]{8})|[\s\S])/g, (written: string, hex?: string) =>
+      hex === undefined ? written : toJsonEscape(hex),
+    );
+    return JSON.parse(json) as string;
   } catch {
     return inner;
   }
