@@ -47,8 +47,7 @@ export async function openSpool({ file, bytesMax, newInstance }: SpoolOptions): 
   const thread = await openSqliteThread({ file, role: "writer" });
   const run = async (sql: string, ...parameters: Value[]) =>
     ((await thread.ask({ kind: "run", isInside: false, sql, parameters })).rows ?? []) as Record<string, Value>[];
-  const batch = (sql: string, rows: readonly (readonly Value[])[]) =>
-    thread.ask({ kind: "batch", statements: rows.map((parameters) => ({ sql, parameters })) });
+  const batch = (sql: string, rows: Value[][]) => thread.ask({ kind: "batch", runs: [{ sql, rows }] });
 
   let count = 0;
   let bytes = 0;

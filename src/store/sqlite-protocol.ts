@@ -14,9 +14,15 @@ export type ThreadTask =
   /** `isInside`: belongs to a transaction that was begun. Fails when that is gone, instead of being done without it. */
   | ({ readonly kind: "run"; readonly isInside?: boolean } & Statement)
   | { readonly kind: "rollback" }
-  | { readonly kind: "batch"; readonly statements: readonly Statement[] }
+  | { readonly kind: "batch"; readonly runs: readonly StatementRun[] }
   | { readonly kind: "backup"; readonly file: string }
   | { readonly kind: "close" };
+
+/** One statement, done for each row of parameters: its text crosses to the thread once, not for each. */
+export interface StatementRun {
+  readonly sql: string;
+  readonly rows: unknown[][];
+}
 
 /** Id 0 tells whether the database could be opened. */
 export interface ThreadAnswer {

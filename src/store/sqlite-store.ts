@@ -5,9 +5,10 @@ import type { Clock } from "../base/clock.ts";
 import { createDoor } from "./door.ts";
 import type { Tables } from "./schema.ts";
 import { createSqliteDialect } from "./sqlite-dialect.ts";
+import type { StatementRun } from "./sqlite-protocol.ts";
 import { openSqliteThread, type SqliteThread } from "./sqlite-thread.ts";
 import { toStorableParameters } from "./storable-text.ts";
-import type { Store } from "./store.ts";
+import type { Statement, Store } from "./store.ts";
 import { createTurns, type Turns } from "./turns.ts";
 
 /** Opens or creates the database as it is, without its tables. Rejects with StoreError. */
@@ -40,8 +41,8 @@ export async function openSqliteStore(file: string, clock: Clock): Promise<Store
     db,
     reads,
     writeBatch(statements) {
-      const batch = statements.map(({ sql, parameters }) => ({ sql, parameters: toStorableParameters(parameters) }));
-      return inTurn(writerTurns, () => writer.ask({ kind: "batch", statements: batch }));
+      const runs = toRuns(statements);
+      return inTurn(writerTurns, () => writer.ask({ kind: "batch", runs }));
     },
     backup(target) {
       // On a thread of its own: neither writes nor reads wait for it.
@@ -56,6 +57,18 @@ export async function openSqliteStore(file: string, clock: Clock): Promise<Store
       await writer.close();
     },
   };
+}
+
+/** In order; neighbours with the same text are one run. */
+function toRuns(statements: readonly Statement[]): StatementRun[] {
+  const runs: StatementRun[] = [];
+  for (const { sql, parameters } of statements) {
+    const row = toStorableParameters(parameters);
+    const last = runs.at(-1);
+    if (last?.sql === sql) last.rows.push(row);
+    else runs.push({ sql, rows: [row] });
+  }
+  return runs;
 }
 
 async function copyBeside(file: string, target: string): Promise<void> {

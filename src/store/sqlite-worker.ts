@@ -5,7 +5,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { copyDatabase, DatabaseFileError, openForReading, openForWriting, takeFile } from "./sqlite-file.ts";
-import type { ThreadAnswer, ThreadError, ThreadOptions, ThreadRequest } from "./sqlite-protocol.ts";
+import type { StatementRun, ThreadAnswer, ThreadError, ThreadOptions, ThreadRequest } from "./sqlite-protocol.ts";
 import { createStatementCache, type StatementCache } from "./statement-cache.ts";
 import type { Statement } from "./store.ts";
 
@@ -57,11 +57,14 @@ class Connection {
   }
 
   /** All or none. */
-  runBatch(batch: readonly Statement[]): void {
+  runBatch(runs: readonly StatementRun[]): void {
     const { database, statements } = this.#require();
     database.exec("BEGIN IMMEDIATE");
     try {
-      for (const { sql, parameters } of batch) statements.get(sql).run(...(parameters as SQLInputValue[]));
+      for (const { sql, rows } of runs) {
+        const statement = statements.get(sql);
+        for (const row of rows) statement.run(...(row as SQLInputValue[]));
+      }
       database.exec("COMMIT");
     } catch (error) {
       this.rollback();
@@ -105,7 +108,7 @@ function answer(connection: Connection, request: ThreadRequest): ThreadAnswer {
         connection.rollback();
         return { id };
       case "batch":
-        connection.runBatch(request.statements);
+        connection.runBatch(request.runs);
         return { id };
       case "backup":
         connection.copyTo(request.file);
