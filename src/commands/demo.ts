@@ -20,7 +20,7 @@ export async function demoCommand({ isOnce }: { isOnce: boolean }, world: World)
   const simulator = hasRealKey(world) ? null : await startSimulator({ apiKeys: [simulatorKey], requestsPerSecond: 2 });
   const settings = loadDemoSettings(simulator, world);
   // The demonstration's own lines are the log.
-  const app = await createApp(settings, world.version, createLog("warn", world.isTerminal), world.clock);
+  const app = await createApp(settings, world.version, createLog("warn", world.isTerminal, world.clock), world.clock);
   const url = `http://127.0.0.1:${await app.start()}`;
   let isStopped = false;
   const stopped = new Promise<void>((resolve) => {

@@ -22,7 +22,7 @@ export async function serveCommand(choice: ConfigChoice, world: World): Promise<
     return exitCodes.configuration;
   }
   const { settings } = loaded;
-  const log = createLog(settings.log.level, world.isTerminal);
+  const log = createLog(settings.log.level, world.isTerminal, world.clock);
   for (const { level, code, message } of loaded.notices) log[level]({ code }, message);
 
   let app: App;

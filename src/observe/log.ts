@@ -1,9 +1,12 @@
 // The log: one structured line per call, JSON in a pipe and short text on a terminal. Never blocks the process: when
 // the reader of standard output stalls, lines are dropped and counted.
 
+import { writeSync } from "node:fs";
 import { destination, type Logger, pino } from "pino";
 import type { Decision } from "../admission/scheduler.ts";
+import type { Clock } from "../base/clock.ts";
 import type { CallRecord } from "../ledger/record.ts";
+import { createLineBuffer, type LineBuffer } from "./line-buffer.ts";
 
 export type { Logger } from "pino";
 
@@ -12,12 +15,14 @@ export type LogLevel = "debug" | "info" | "warn";
 /** Bytes of lines that may wait for a stalled reader. */
 const waitingBytesMax = 8 * 1024 * 1024;
 
-export function createLog(level: LogLevel, isTerminal: boolean): Logger {
+export function createLog(level: LogLevel, isTerminal: boolean, clock: Clock): Logger {
   // A terminal gets its lines at once, in order with what else is printed there.
   const sink = destination({ fd: 1, sync: isTerminal, minLength: 0, maxLength: waitingBytesMax });
   // A closed pipe is the reader's choice, not a reason to end.
   sink.on("error", () => {});
-  const stream = isTerminal ? { write: (line: string) => void sink.write(formatForTerminal(line)) } : sink;
+  const stream = isTerminal
+    ? { write: (line: string) => void sink.write(formatForTerminal(line)) }
+    : openLineBuffer((lines) => void sink.write(lines), clock);
   return pino(
     {
       level,
@@ -27,6 +32,19 @@ export function createLog(level: LogLevel, isTerminal: boolean): Logger {
     },
     stream,
   );
+}
+
+function openLineBuffer(write: (lines: string) => void, clock: Clock): LineBuffer {
+  const buffer = createLineBuffer(write, clock);
+  // Nothing asynchronous is done any more then.
+  process.once("exit", () => {
+    try {
+      writeSync(1, buffer.takeRest());
+    } catch {
+      // The reader is gone, or behind: there is nobody left to tell.
+    }
+  });
+  return buffer;
 }
 
 const textCharactersMax = 256;
