@@ -6,7 +6,7 @@ import { createByteBudget } from "../base/byte-budget.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import { readJsonBody } from "../http/body.ts";
 import type { ControlFacts, ControlHandler } from "../http/control.ts";
-import { createReply, type Reply } from "../http/reply.ts";
+import { Reply } from "../http/reply.ts";
 import { chooseRequestId } from "../http/request-id.ts";
 import type { Actor } from "../people/people.ts";
 import type { ControlParts } from "./control-parts.ts";
@@ -49,7 +49,7 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
   }
 
   async function handle(request: IncomingMessage, response: ServerResponse, facts: ControlFacts): Promise<void> {
-    const reply = createReply(request, response, facts.requestId, facts.language, clock);
+    const reply = new Reply(request, response, facts.requestId, facts.language, clock);
     const client = new AbortController();
     response.once("close", () => client.abort(new Refusal("client_gone")));
     let stream: EventStream | null = null;
@@ -111,14 +111,13 @@ async function loadWebApp(parts: ControlParts): Promise<WebApp> {
 }
 
 async function sendAnswer(answer: Response, response: ServerResponse, reply: Reply): Promise<void> {
-  const headers = Object.fromEntries(answer.headers);
   if (answer.status === 204) {
     if (response.headersSent || response.destroyed) return;
-    response.writeHead(204, reply.headersWith(headers)).end();
+    response.writeHead(204, reply.headersWith([...answer.headers].flat())).end();
     return;
   }
-  const type = headers["content-type"] ?? "application/octet-stream";
-  reply.send(answer.status, type, Buffer.from(await answer.arrayBuffer()), headers);
+  const type = answer.headers.get("content-type") ?? "application/octet-stream";
+  reply.send(answer.status, type, Buffer.from(await answer.arrayBuffer()), [...answer.headers].flat());
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -18,7 +18,7 @@ export function openEventStream(response: ServerResponse, reply: Reply, isHead: 
   const { promise, resolve } = Promise.withResolvers<void>();
   response.once("close", resolve);
   if (!response.destroyed) {
-    response.writeHead(200, reply.headersWith({ "content-type": eventStreamType, "x-accel-buffering": "no" }));
+    response.writeHead(200, reply.headersWith(["content-type", eventStreamType, "x-accel-buffering", "no"]));
     if (isHead) response.end();
     else response.flushHeaders();
   }

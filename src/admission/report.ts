@@ -7,42 +7,47 @@ import type { KeyPool } from "./key-pool.ts";
 import type { UserState } from "./scheduler.ts";
 import type { Share } from "./share.ts";
 
-/** Limits of all accounts together, and of the user; the scarcest first. */
+/** Limits of all accounts together, and of the user; the scarcest first. Every answer tells them: plain loops. */
 export function listAllowances(pool: KeyPool, user: Gates, now: number): RemainingLimit[] {
-  const ofPool = pool.accounts.map(({ gates }) => gates);
-  const all = [...listOf("upstream", ofPool, now), ...listOf("user", [user], now)];
-  return all.sort((a, b) => a.remaining / a.limit - b.remaining / b.limit);
+  const list: RemainingLimit[] = [];
+  addLimits(
+    list,
+    "upstream",
+    pool.accounts.map(({ gates }) => gates),
+    now,
+  );
+  addLimits(list, "user", [user], now);
+  return list.length < 2 ? list : list.sort((a, b) => a.remaining / a.limit - b.remaining / b.limit);
 }
 
-function listOf(name: "upstream" | "user", gates: readonly Gates[], now: number): RemainingLimit[] {
-  const list: RemainingLimit[] = [];
-  const windows = gates.flatMap(({ window }) => window ?? []);
-  if (windows.length === gates.length) {
-    const left = windows.map((window) => window.remaining(now));
-    list.push({
-      name,
-      limit: sum(windows.map(({ startsMax }) => startsMax)),
-      remaining: sum(left.map(({ count }) => count)),
-      windowMs: Math.max(...windows.map(({ nominalMs }) => nominalMs)),
-      resetMs: Math.max(0, ...left.map(({ allAt }) => allAt - now)),
-    });
+/** Each kind of limit that all of the gates have, as one. */
+function addLimits(list: RemainingLimit[], name: "upstream" | "user", all: readonly Gates[], now: number): void {
+  const starts = { name, limit: 0, remaining: 0, windowMs: 0, resetMs: 0 };
+  const streams = { name: `${name}-streams` as const, limit: 0, remaining: 0, windowMs: null, resetMs: null };
+  const tokens = { name: `${name}-tokens` as const, limit: 0, remaining: 0, windowMs: 60_000, resetMs: 0 };
+  let windowCount = 0;
+  let tokenCount = 0;
+  for (const gates of all) {
+    if (gates.window) {
+      windowCount++;
+      const { count, allAt } = gates.window.remaining(now);
+      starts.limit += gates.window.startsMax;
+      starts.remaining += count;
+      starts.windowMs = Math.max(starts.windowMs, gates.window.nominalMs);
+      starts.resetMs = Math.max(starts.resetMs, allAt - now);
+    }
+    streams.limit += gates.concurrencyMax;
+    streams.remaining += Math.max(0, gates.concurrencyMax - gates.inFlight);
+    if (gates.tokens) {
+      tokenCount++;
+      tokens.limit += gates.tokens.tokensMax;
+      tokens.remaining += Math.max(0, gates.tokens.tokensMax - gates.tokens.used(now));
+      tokens.resetMs = Math.max(tokens.resetMs, gates.tokens.emptyAt(now) - now);
+    }
   }
-  const streams = sum(gates.map(({ concurrencyMax }) => concurrencyMax));
-  if (streams !== Number.POSITIVE_INFINITY) {
-    const remaining = sum(gates.map(({ concurrencyMax, inFlight }) => Math.max(0, concurrencyMax - inFlight)));
-    list.push({ name: `${name}-streams`, limit: streams, remaining, windowMs: null, resetMs: null });
-  }
-  const tokens = gates.flatMap((one) => one.tokens ?? []);
-  if (tokens.length === gates.length) {
-    list.push({
-      name: `${name}-tokens`,
-      limit: sum(tokens.map(({ tokensMax }) => tokensMax)),
-      remaining: Math.floor(sum(tokens.map((window) => Math.max(0, window.tokensMax - window.used(now))))),
-      windowMs: 60_000,
-      resetMs: Math.max(0, ...tokens.map((window) => window.emptyAt(now) - now)),
-    });
-  }
-  return list;
+  if (windowCount === all.length) list.push(starts);
+  if (streams.limit !== Number.POSITIVE_INFINITY) list.push(streams);
+  if (tokenCount === all.length) list.push({ ...tokens, remaining: Math.floor(tokens.remaining) });
 }
 
 export function describeUsers(root: Share): UserState[] {
@@ -57,8 +62,4 @@ export function describeUsers(root: Share): UserState[] {
       aheadSeconds: (Math.max(0, share.virtualTime - ofClass.now) * share.weight) / 1_000,
     })),
   );
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -16,10 +16,15 @@ import { readCredential } from "./credentials.ts";
 import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./heartbeats.ts";
 import { toIetfFields, toOpenAiFields } from "./limit-fields.ts";
 import { formatQuotaWarnings } from "./quota-fields.ts";
-import { type Reply, retryAfterMsOf } from "./reply.ts";
+import { type HeaderFields, type Reply, retryAfterMsOf } from "./reply.ts";
 import { receiveUpload } from "./upload.ts";
 
 const retryCountMax = 10;
+const streamFields: HeaderFields = [
+  ...["content-type", "text/event-stream; charset=utf-8"],
+  ...["cache-control", "no-cache, no-transform"],
+  ...["x-accel-buffering", "no"],
+];
 
 export interface HttpCallOptions {
   readonly request: IncomingMessage;
@@ -67,7 +72,8 @@ export class HttpCall implements Call, Client {
     this.#response = response;
     this.id = reply.requestId;
     this.endpoint = endpoint;
-    for (const [name, value] of Object.entries(endpoint.surface.identify(this.id))) reply.setHeader(name, value);
+    const { requestIdHeader } = endpoint.surface;
+    if (requestIdHeader !== null) reply.setHeader(requestIdHeader, this.id);
     this.credential = readCredential(request.headers);
     this.patienceMs = readPatienceMs(request.headers["x-stainless-timeout"]);
     this.retryCount = readRetryCount(request.headers["x-stainless-retry-count"]);
@@ -231,12 +237,7 @@ export class HttpCall implements Call, Client {
   #sendStreamHead(status: number): void {
     this.#isStream = true;
     this.#tellLimits(null);
-    const headers = {
-      "content-type": "text/event-stream; charset=utf-8",
-      "cache-control": "no-cache, no-transform",
-      "x-accel-buffering": "no",
-    };
-    this.#response.writeHead(status, this.#options.reply.headersWith(headers));
+    this.#response.writeHead(status, this.#options.reply.headersWith(streamFields));
     this.#response.flushHeaders();
   }
 
@@ -245,7 +246,10 @@ export class HttpCall implements Call, Client {
     this.#isBytes = true;
     this.#tellLimits(null);
     const type = contentType === "" ? "application/octet-stream" : contentType;
-    this.#response.writeHead(status, this.#options.reply.headersWith({ ...headers, "content-type": type }));
+    this.#response.writeHead(
+      status,
+      this.#options.reply.headersWith([...Object.entries(headers).flat(), "content-type", type]),
+    );
     this.#response.flushHeaders();
   }
 
@@ -259,11 +263,8 @@ export class HttpCall implements Call, Client {
   #tellLimits(retryAfterMs: number | null): void {
     const { reply, sendsIetfFields } = this.#options;
     const limits = this.#readLimits();
-    const fields = {
-      ...toOpenAiFields(limits),
-      ...(sendsIetfFields && toIetfFields(limits, retryAfterMs)),
-    };
-    for (const [name, value] of Object.entries(fields)) reply.setHeader(name, value);
+    reply.setHeaders(toOpenAiFields(limits));
+    if (sendsIetfFields) reply.setHeaders(toIetfFields(limits, retryAfterMs));
   }
 
   #noteUpstream(answer: WholeAnswer | StreamedAnswer): void {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { RemainingLimit } from "../base/queue-facts.ts";
-import { formatDuration, toIetfFields, toOpenAiFields } from "./limit-fields.ts";
+import { formatDuration, toIetfFields as toIetfList, toOpenAiFields as toOpenAiList } from "./limit-fields.ts";
+import type { HeaderFields } from "./reply.ts";
 
 const upstream: RemainingLimit = { name: "upstream", limit: 2, remaining: 1, windowMs: 1_000, resetMs: 620 };
 const streams: RemainingLimit = { name: "upstream-streams", limit: 3, remaining: 3, windowMs: null, resetMs: null };
@@ -13,6 +14,14 @@ const tokens: RemainingLimit = {
   windowMs: 60_000,
   resetMs: 0,
 };
+
+const toOpenAiFields = (...args: Parameters<typeof toOpenAiList>) => toObject(toOpenAiList(...args));
+const toIetfFields = (...args: Parameters<typeof toIetfList>) => toObject(toIetfList(...args));
+
+function toObject(fields: HeaderFields): Record<string, string> {
+  const pairs = fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1]]] : []));
+  return Object.fromEntries(pairs) as Record<string, string>;
+}
 
 describe("toOpenAiFields()", () => {
   it("tells the user's own limit when there is one, else that of all calls together", () => {

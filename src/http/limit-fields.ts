@@ -2,23 +2,25 @@
 // draft (draft-ietf-httpapi-ratelimit-headers-11).
 
 import type { RemainingLimit } from "../base/queue-facts.ts";
+import type { HeaderFields } from "./reply.ts";
 
 /** `x-ratelimit-*`: the user's own limit when there is one, else the upstream's. Durations as OpenAI writes them. */
-export function toOpenAiFields(limits: readonly RemainingLimit[]): Record<string, string> {
-  const find = (name: RemainingLimit["name"]) => limits.find((limit) => limit.name === name);
-  return {
-    ...toOpenAiGroup("requests", find("user") ?? find("upstream")),
-    ...toOpenAiGroup("tokens", find("user-tokens") ?? find("upstream-tokens")),
-  };
+export function toOpenAiFields(limits: readonly RemainingLimit[]): HeaderFields {
+  const fields: string[] = [];
+  pushOpenAiGroup(fields, "requests", find(limits, "user") ?? find(limits, "upstream"));
+  pushOpenAiGroup(fields, "tokens", find(limits, "user-tokens") ?? find(limits, "upstream-tokens"));
+  return fields;
 }
 
-function toOpenAiGroup(unit: string, limit: RemainingLimit | undefined): Record<string, string> {
-  if (!limit) return {};
-  return {
-    [`x-ratelimit-limit-${unit}`]: String(toCount(limit.limit)),
-    [`x-ratelimit-remaining-${unit}`]: String(toCount(limit.remaining)),
-    ...(limit.resetMs !== null && { [`x-ratelimit-reset-${unit}`]: formatDuration(limit.resetMs) }),
-  };
+function find(limits: readonly RemainingLimit[], name: RemainingLimit["name"]): RemainingLimit | undefined {
+  return limits.find((limit) => limit.name === name);
+}
+
+function pushOpenAiGroup(fields: string[], unit: string, limit: RemainingLimit | undefined): void {
+  if (!limit) return;
+  fields.push(`x-ratelimit-limit-${unit}`, String(toCount(limit.limit)));
+  fields.push(`x-ratelimit-remaining-${unit}`, String(toCount(limit.remaining)));
+  if (limit.resetMs !== null) fields.push(`x-ratelimit-reset-${unit}`, formatDuration(limit.resetMs));
 }
 
 /**
@@ -27,20 +29,21 @@ function toOpenAiGroup(unit: string, limit: RemainingLimit | undefined): Record<
  * `retryAfterMs`: what `Retry-After` says, or null; a reset later than that is left out, since the draft does not
  * allow it beside the other.
  */
-export function toIetfFields(limits: readonly RemainingLimit[], retryAfterMs: number | null): Record<string, string> {
-  const told = limits.filter(({ name, windowMs }) => !name.endsWith("-tokens") && (windowMs ?? 0) % 1_000 === 0);
-  const [scarcest] = told;
-  if (!scarcest) return {};
-  const policies = told.map(
-    ({ name, limit, windowMs }) =>
-      `"${name}";q=${toCount(limit)}${windowMs === null ? ';qu="concurrent-requests"' : `;w=${windowMs / 1_000}`}`,
-  );
+export function toIetfFields(limits: readonly RemainingLimit[], retryAfterMs: number | null): HeaderFields {
+  let policies = "";
+  let scarcest: RemainingLimit | null = null;
+  for (const limit of limits) {
+    const { name, windowMs } = limit;
+    if (name.endsWith("-tokens") || (windowMs ?? 0) % 1_000 !== 0) continue;
+    scarcest ??= limit;
+    const unit = windowMs === null ? ';qu="concurrent-requests"' : `;w=${windowMs / 1_000}`;
+    policies += `${policies && ", "}"${name}";q=${toCount(limit.limit)}${unit}`;
+  }
+  if (scarcest === null) return [];
   const resetSeconds = scarcest.resetMs === null ? null : Math.ceil(scarcest.resetMs / 1_000);
   const isTold = resetSeconds !== null && resetSeconds <= Math.ceil((retryAfterMs ?? Number.POSITIVE_INFINITY) / 1_000);
-  return {
-    "ratelimit-policy": policies.join(", "),
-    ratelimit: `"${scarcest.name}";r=${toCount(scarcest.remaining)}${isTold ? `;t=${resetSeconds}` : ""}`,
-  };
+  const left = `"${scarcest.name}";r=${toCount(scarcest.remaining)}${isTold ? `;t=${resetSeconds}` : ""}`;
+  return ["ratelimit-policy", policies, "ratelimit", left];
 }
 
 /** `0s`, `12ms`, `1.5s`, `1m3s`, `2h0m0s`. */

@@ -18,7 +18,7 @@ export function createReadinessRoute(isDraining: () => boolean): PublicRoute {
     access: "public",
     because: "it says nothing but whether new calls are taken",
     handle({ reply }) {
-      if (isDraining()) reply.send(503, json, '{"status":"draining"}', { "retry-after": "2" });
+      if (isDraining()) reply.send(503, json, '{"status":"draining"}', ["retry-after", "2"]);
       else reply.send(200, json, '{"status":"ready"}');
     },
   };

@@ -16,7 +16,7 @@ import { readCredential } from "./credentials.ts";
 import { guardRequest } from "./guard.ts";
 import type { HeartbeatSettings } from "./heartbeats.ts";
 import { HttpCall } from "./http-call.ts";
-import { createReply, type RefusalFormat, type Reply } from "./reply.ts";
+import { type RefusalFormat, Reply } from "./reply.ts";
 import { chooseRequestId } from "./request-id.ts";
 import { type CallRoute, findRoute, type IdentifiedRoute, type PublicRoute, type RouteTable } from "./routes.ts";
 
@@ -184,7 +184,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   function openReply(request: IncomingMessage, response: ServerResponse): Reply {
     const requestId = chooseRequestId(request.headers["x-request-id"], clock.wallNow());
     const language = chooseLanguage(request.headers["accept-language"]);
-    const reply = createReply(request, response, requestId, language, clock);
+    const reply = new Reply(request, response, requestId, language, clock);
     if (options.isDraining()) reply.setHeader("connection", "close");
     return reply;
   }

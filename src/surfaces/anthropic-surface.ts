@@ -13,7 +13,7 @@ export const anthropicSurface: Surface = {
   // A ping is the dialect's own sign of life: its clients read it as what it is, whatever style others want.
   formatHeartbeat: () => ping,
   adviseHeaders,
-  identify: (requestId) => ({ "request-id": requestId }),
+  requestIdHeader: "request-id",
 };
 
 /** Claude Code gives up for the time being only when it is told so; any other 429 it tries again (litellm#37754). */

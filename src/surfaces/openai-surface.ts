@@ -11,7 +11,7 @@ export const openAiSurface: Surface = {
     `data: ${JSON.stringify(toErrorBody(refusal, requestId, language))}\n\n`,
   formatHeartbeat,
   adviseHeaders: () => ({}),
-  identify: () => ({}),
+  requestIdHeader: null,
 };
 
 /**

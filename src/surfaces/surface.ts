@@ -13,8 +13,8 @@ export interface Surface {
   formatStreamError(refusal: Refusal, requestId: string, language: Language): string;
   /** What tells a stream's reader that its call still waits: in the queue (`standing`), or for its answer (null). */
   formatHeartbeat(style: HeartbeatStyle, standing: QueueStanding | null, requestId: string): string;
-  /** Headers of answers that only clients of this dialect know, beside `x-request-id`. */
-  identify(requestId: string): Readonly<Record<string, string>>;
+  /** Where its clients look for the id of a request, beside `x-request-id`. */
+  readonly requestIdHeader: string | null;
 }
 
 /**

@@ -53,6 +53,17 @@ export function isGoodStatus(head: Pick<Head, "status"> | null): boolean {
   return head !== null && (head.status === 200 || head.status === 201 || head.status === 202);
 }
 
+function describe(read: (name: string) => string | null, coding: string): Head["described"] {
+  const described: Record<string, string> = {};
+  for (const name of describingHeaders) {
+    const value = read(name);
+    // Once decoded, its length is another.
+    if (value === null || !headerPattern.test(value) || (name === "content-length" && coding !== "identity")) continue;
+    described[name] = value;
+  }
+  return described;
+}
+
 export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
   const secrets = [apiKey, ...apiKey.split(".")].filter((part) => part.length >= secretCharactersMin);
 
@@ -64,7 +75,7 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
     readHead(status, headers) {
       const read = (name: string) => {
         const value = headers[name];
-        return (Array.isArray(value) ? value.join(", ") : value) ?? null;
+        return typeof value === "string" ? value : (value?.join(", ") ?? null);
       };
       const id = read("x-request-id") ?? read("x-log-id");
       const coding = read("content-encoding")?.trim().toLowerCase() || "identity";
@@ -75,15 +86,7 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
         upstreamRequestId: id !== null && idPattern.test(id) ? mask(id) : null,
         retryAfter: read("retry-after"),
         retryAfterMs: read("retry-after-ms"),
-        described: Object.fromEntries(
-          describingHeaders.flatMap((name) => {
-            const value = read(name);
-            // Once decoded, its length is another.
-            if (value === null || !headerPattern.test(value) || (name === "content-length" && coding !== "identity"))
-              return [];
-            return [[name, value]];
-          }),
-        ),
+        described: describe(read, coding),
       };
     },
     parse({ contentType }, body) {
