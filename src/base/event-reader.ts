@@ -20,38 +20,35 @@ export interface StreamFacts {
 export interface EventReader {
   /** Takes one whole event's bytes. True: it only reports usage, beside the answer (`choices` is empty). */
   read(event: Buffer, facts: StreamFacts): boolean;
-  /** False: no event that lies within these bytes says anything. */
-  mayMatterIn(bytes: Buffer): boolean;
+  /**
+   * Where the next event may be that says something, in text of one character for each byte; `start` and `end` are those
+   * of an event. From `end` on: this one says nothing.
+   */
+  findMatter(text: string, start: number, end: number): number;
 }
 
 type Fields = Record<string, unknown>;
 
 /** How one format's events are read: which of them to look into, and what their JSON says. */
 interface Reading {
-  mayMatter(event: Buffer): boolean;
-  /** Whether `mayMatter` can be asked of many events at once. */
-  readonly isByContent: boolean;
+  findMatter: EventReader["findMatter"];
   read(fields: Fields, facts: StreamFacts): boolean;
 }
 
 const readings: Readonly<Record<AnswerFormat, () => Reading>> = {
-  chat: () => ({ mayMatter: mayMatterInChat, isByContent: true, read: readChat }),
-  plain: () => ({ mayMatter: mayMatterInChat, isByContent: true, read: readChat }),
-  messages: () => ({
-    mayMatter: (event) => !isDelta(event, "content_block_delta"),
-    isByContent: false,
-    read: createMessagesRead(),
-  }),
-  responses: () => ({ mayMatter: (event) => !isDelta(event, ".delta"), isByContent: false, read: readResponses }),
+  chat: () => ({ findMatter: findMatterInChat, read: readChat }),
+  plain: () => ({ findMatter: findMatterInChat, read: readChat }),
+  messages: () => ({ findMatter: findBesideDeltas("content_block_delta"), read: createMessagesRead() }),
+  responses: () => ({ findMatter: findBesideDeltas(".delta"), read: readResponses }),
 };
 
 /** For one stream: what its events have said before may matter. */
 export function createEventReader(format: AnswerFormat): EventReader {
-  const { mayMatter, isByContent, read } = readings[format]();
+  const { findMatter, read } = readings[format]();
   return {
-    mayMatterIn: (bytes) => !isByContent || mayMatter(bytes),
+    findMatter,
     read(event, facts) {
-      if (!mayMatter(event)) return false;
+      if (findMatter(event.toString("latin1"), 0, event.length) >= event.length) return false;
       const data = readData(event);
       if (data === null) return false;
       if (data.startsWith("[DONE]")) {
@@ -129,31 +126,35 @@ function toFields(value: unknown): Fields {
   return typeof value === "object" && value !== null ? (value as Fields) : {};
 }
 
-/** Whether an event can hold anything that is looked for. Spares most events their parsing. */
-function mayMatterInChat(event: Buffer): boolean {
-  return (
-    event.includes("[DONE]") ||
-    mayHaveValue(event, '"finish_reason"') ||
-    mayHaveValue(event, '"usage"') ||
-    mayHaveValue(event, '"error"')
-  );
+/** By what stands in it, wherever events end: spares most events their parsing. */
+function findMatterInChat(text: string, start: number): number {
+  let at = find(text, "[DONE]", start);
+  for (const member of ['"finish_reason"', '"usage"', '"error"']) at = Math.min(at, findValue(text, member, start));
+  return at;
 }
 
-/** False when the member is not there, or is null wherever it is. */
-function mayHaveValue(event: Buffer, member: string): boolean {
-  for (let at = event.indexOf(member); at !== -1; at = event.indexOf(member, at)) {
-    at += member.length;
-    while (event[at] === 0x20 || event[at] === 0x3a) at++;
-    // 0x6e: the n of null.
-    if (event[at] !== 0x6e) return true;
+function find(text: string, wanted: string, from: number): number {
+  const at = text.indexOf(wanted, from);
+  return at === -1 ? text.length : at;
+}
+
+/** Where the member has a value that is not null. */
+function findValue(text: string, member: string, from: number): number {
+  for (let at = text.indexOf(member, from); at !== -1; at = text.indexOf(member, at + 1)) {
+    let valueAt = at + member.length;
+    while (text[valueAt] === " " || text[valueAt] === ":") valueAt++;
+    if (text[valueAt] !== "n") return at;
   }
-  return false;
+  return text.length;
 }
 
 /** Most events are such; their name stands before all that the model says. */
-function isDelta(event: Buffer, ending: string): boolean {
-  if (event.toString("latin1", 0, 6) !== "event:") return false;
-  return event.subarray(0, event.indexOf(0x0a)).toString("latin1").trimEnd().endsWith(ending);
+function findBesideDeltas(ending: string): EventReader["findMatter"] {
+  return (text, start, end) => {
+    if (!text.startsWith("event:", start)) return start;
+    const name = text.slice(start, Math.min(find(text, "\n", start), end)).trimEnd();
+    return name.endsWith(ending) ? end : start;
+  };
 }
 
 function parseFields(data: string): Fields | null {

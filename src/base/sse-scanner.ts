@@ -65,12 +65,14 @@ export function createSseScanner(options: SseScannerOptions = {}): SseScanner {
       to = 1;
       if (wasDropped) from = 1;
     }
-    const ends = findEventEnds(chunk);
-    // A burst is looked through once, not once for each of its events: four searches cost as much as all else.
-    const saysNothing = ends.length > 1 && !reader.mayMatterIn(chunk);
-    for (const end of ends) {
+    // One character for each byte: searching a string costs a fifth of searching a buffer.
+    const text = chunk.toString("latin1");
+    /** No event that ends before says anything: a burst is looked through once, not once for each of its events. */
+    let mattersAt = 0;
+    for (const end of findEventEnds(text)) {
+      if (mattersAt <= to) mattersAt = reader.findMatter(text, to, end);
       // An event that began in an earlier chunk may have said it there.
-      if (saysNothing && heldBytes === 0) {
+      if (mattersAt >= end && heldBytes === 0) {
         isOversized = false;
         wasDropped = false;
       } else {
@@ -135,23 +137,23 @@ export function createSseScanner(options: SseScannerOptions = {}): SseScanner {
     heldBytes = 0;
   }
 
-  function findEventEnds(chunk: Buffer): number[] {
+  function findEventEnds(text: string): number[] {
     const ends: number[] = [];
-    if (isAfterCarriageReturn || chunk.includes(carriageReturn)) return findEventEndsSlowly(chunk, ends);
+    if (isAfterCarriageReturn || text.includes("\r")) return findEventEndsSlowly(text, ends);
     let lineStart = 0;
-    for (let at = chunk.indexOf(lineFeed); at !== -1; at = chunk.indexOf(lineFeed, lineStart)) {
+    for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", lineStart)) {
       if (lineLength + at - lineStart === 0) ends.push(at + 1);
       lineLength = 0;
       lineStart = at + 1;
     }
-    lineLength += chunk.length - lineStart;
+    lineLength += text.length - lineStart;
     return ends;
   }
 
-  /** For line ends with CR: byte by byte. An LF right after a CR belongs to that line's end. */
-  function findEventEndsSlowly(chunk: Buffer, ends: number[]): number[] {
-    for (let at = 0; at < chunk.length; at++) {
-      const byte = chunk[at];
+  /** For line ends with CR: one by one. An LF right after a CR belongs to that line's end. */
+  function findEventEndsSlowly(text: string, ends: number[]): number[] {
+    for (let at = 0; at < text.length; at++) {
+      const byte = text.charCodeAt(at);
       if (byte === lineFeed && isAfterCarriageReturn) {
         isAfterCarriageReturn = false;
         if (ends.at(-1) === at) ends[ends.length - 1] = at + 1;
