@@ -17,6 +17,7 @@ import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./hea
 import { toIetfFields, toOpenAiFields } from "./limit-fields.ts";
 import { formatQuotaWarnings } from "./quota-fields.ts";
 import { type HeaderFields, type Reply, retryAfterMsOf } from "./reply.ts";
+import { openStreamBody, type StreamBody } from "./stream-body.ts";
 import { receiveUpload } from "./upload.ts";
 
 const retryCountMax = 10;
@@ -64,6 +65,8 @@ export class HttpCall implements Call, Client {
   /** A byte of the answer itself, its head included, is out. */
   #hasAnswered = false;
   #heartbeats: Heartbeats | null = null;
+  #body: StreamBody | null = null;
+  #onDrained = () => {};
   #readLimits: () => readonly RemainingLimit[] = () => [];
 
   constructor(options: HttpCallOptions) {
@@ -144,7 +147,7 @@ export class HttpCall implements Call, Client {
       beat: (standing) => {
         // A reader who is behind already needs no more of it.
         if (this.#response.writableLength > 0) return;
-        this.#response.write(endpoint.surface.formatHeartbeat(heartbeats.style, standing, this.id));
+        this.write(Buffer.from(endpoint.surface.formatHeartbeat(heartbeats.style, standing, this.id)));
       },
     });
     this.#heartbeats.queued(look);
@@ -187,20 +190,23 @@ export class HttpCall implements Call, Client {
   }
 
   write(bytes: Buffer): boolean {
-    const isCaughtUp = this.#response.write(bytes);
+    this.#body ??= openStreamBody(this.#response, this.#noteDrained);
+    const isCaughtUp = this.#body.write(bytes);
     if (!isCaughtUp) this.#watchStall();
     return isCaughtUp;
   }
+
+  #noteDrained = (): void => {
+    this.#response.setTimeout(0);
+    this.#onDrained();
+  };
 
   get unsentBytes(): number {
     return this.#response.writableLength;
   }
 
   onDrained(callback: () => void): void {
-    this.#response.on("drain", () => {
-      this.#response.setTimeout(0);
-      callback();
-    });
+    this.#onDrained = callback;
   }
 
   endStream(): Promise<void> {
