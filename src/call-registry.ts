@@ -1,6 +1,7 @@
 // The calls that live now. Knows how to let them end before the process does.
 
 import type { Clock } from "./base/clock.ts";
+import { LinkedList } from "./base/linked-list.ts";
 import { Refusal } from "./base/refusal.ts";
 
 export interface CallRegistry {
@@ -21,12 +22,12 @@ interface Abortable {
 }
 
 export function createCallRegistry(clock: Clock): CallRegistry {
-  const calls = new Set<Abortable>();
+  const calls = new LinkedList<Abortable>();
   let isDraining = false;
   let onEmpty = () => {};
 
   function abortAll(): void {
-    for (const call of calls) call.abort(new Refusal("shutting_down", { retryAfterMs: 2_000 }));
+    for (const call of [...calls]) call.abort(new Refusal("shutting_down", { retryAfterMs: 2_000 }));
   }
 
   return {
@@ -34,11 +35,10 @@ export function createCallRegistry(clock: Clock): CallRegistry {
       if (isDraining) throw new Refusal("shutting_down", { retryAfterMs: 2_000 });
     },
     enter(call) {
-      calls.add(call);
+      const node = calls.append(call);
       return {
         [Symbol.dispose]() {
-          calls.delete(call);
-          if (calls.size === 0) onEmpty();
+          if (calls.remove(node) && calls.size === 0) onEmpty();
         },
       };
     },

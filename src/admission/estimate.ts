@@ -1,6 +1,7 @@
 // When a call will start, as far as that can be foreseen from what runs and waits now. Exact while every call takes as
 // long as the last ones and nobody else comes; calls of those who have had less come first, so it is a lower bound.
 
+import type { LinkedList } from "../base/linked-list.ts";
 import type { Costs } from "./costs.ts";
 import type { Destination } from "./destination.ts";
 import type { Gates } from "./gates.ts";
@@ -22,11 +23,11 @@ const retryJitterShare = 0.2;
 export class Estimator {
   readonly #pool: KeyPool;
   readonly #costs: Costs;
-  readonly #running: ReadonlySet<RunningGrant>;
+  readonly #running: LinkedList<RunningGrant>;
   /** Nine of ten calls have waited less than so many times what was foreseen. */
   readonly #overrun = new Quantile(0.9, 1);
 
-  constructor(pool: KeyPool, costs: Costs, running: ReadonlySet<RunningGrant>) {
+  constructor(pool: KeyPool, costs: Costs, running: LinkedList<RunningGrant>) {
     this.#pool = pool;
     this.#costs = costs;
     this.#running = running;

@@ -1,8 +1,8 @@
 // Who has waited long enough. Calls that may wait equally long expire in the order of their arrival, so one list for
 // each length of wait is in order by itself; lengths are few. Leaving is O(1), and O(log lengths) for a list's head.
 
+import { LinkedList, type ListNode } from "../base/linked-list.ts";
 import { Heap, type HeapItem } from "./heap.ts";
-import { type ListNode, WaitList } from "./wait-list.ts";
 
 interface Expiring {
   readonly deadlineAt: number;
@@ -15,7 +15,7 @@ class WaitGroup<Call extends Expiring> implements HeapItem {
   heapIndex = -1;
   headAt = Number.POSITIVE_INFINITY;
   readonly waitMs: number;
-  readonly calls = new WaitList<Call>();
+  readonly calls = new LinkedList<Call>();
 
   constructor(waitMs: number) {
     this.waitMs = waitMs;

@@ -1,6 +1,7 @@
 // What is told of the queue: where a call stands, about how long it waits and why, when who was refused should come
 // back, and the whole state for live views. Reads everything, changes nothing.
 
+import type { LinkedList } from "../base/linked-list.ts";
 import type { RemainingLimit } from "../base/queue-facts.ts";
 import type { Costs } from "./costs.ts";
 import type { Destination } from "./destination.ts";
@@ -26,7 +27,7 @@ export interface ForecastParts {
   readonly costs: Costs;
   readonly users: LimitedUsers;
   readonly estimator: Estimator;
-  readonly running: ReadonlySet<RunningGrant>;
+  readonly running: LinkedList<RunningGrant>;
   readonly random: () => number;
   limits(): AdmissionLimits;
 }

@@ -3,9 +3,9 @@
 //
 //   root ▷ class ▷ user ▷ session ▷ waiter, waiter, …          each ▷ is a heap: least virtual time, then arrival
 
+import { LinkedList, type ListNode } from "../base/linked-list.ts";
 import { Heap } from "./heap.ts";
 import type { Share, SharePosition } from "./share.ts";
-import { type ListNode, WaitList } from "./wait-list.ts";
 
 /** What the order is made of. */
 export interface QueuedCall {
@@ -30,7 +30,7 @@ class Position<Call extends QueuedCall> implements SharePosition {
   /** Children that have a call to start; null for a session. */
   readonly ready: Heap<Position<Call>> | null;
   /** Calls of a session; null above. */
-  readonly calls: WaitList<Call> | null;
+  readonly calls: LinkedList<Call> | null;
   nextOfShare: SharePosition | null;
   #childCount = 0;
   /** Its next call waits for something that its lane does not: others go, and it keeps its turn. */
@@ -43,7 +43,7 @@ class Position<Call extends QueuedCall> implements SharePosition {
     this.lane = lane;
     this.parent = parent;
     this.ready = isSession ? null : new Heap<Position<Call>>(goesBefore);
-    this.calls = isSession ? new WaitList<Call>() : null;
+    this.calls = isSession ? new LinkedList<Call>() : null;
     if (parent) parent.#childCount++;
     this.nextOfShare = share.firstPosition;
     share.firstPosition = this;
@@ -112,7 +112,7 @@ export class LaneQueue<Call extends QueuedCall> {
 
   add(call: Call, session: Share): void {
     const position = this.#positionOf(session, true);
-    const calls = position.calls as WaitList<Call>;
+    const calls = position.calls as LinkedList<Call>;
     let previous = calls.last;
     while (previous && call.sequence < previous.item.sequence) previous = previous.previous;
     call.slot = calls.insertAfter(previous, call);

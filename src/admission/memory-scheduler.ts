@@ -1,9 +1,11 @@
 // The scheduler of one process: the fair core with what it leaves out, which is the one timer, promises and abort
 // signals. Decides nothing.
 
+import type { Usage } from "../base/answer.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Principal, type TrafficClass, trafficClasses } from "../base/principal.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
+import type { Verdict } from "../base/verdict.ts";
 import type { CoreOptions, Grant, No, OfferedCall, SchedulerCore, Waiter } from "./core.ts";
 import { createFairCore } from "./fair-core.ts";
 import { KeyHealths } from "./key-healths.ts";
@@ -45,7 +47,7 @@ export function createMemoryScheduler(
     }
     handOut(now);
     if (offer.kind === "refused") return Promise.reject(toRefusal(offer.no));
-    return Promise.resolve(toTicket(core, offer.grant, clock, handOut));
+    return Promise.resolve(new RunningTicket(core, offer.grant, clock, handOut));
   }
 
   function leave(call: PendingCall, waiter: Waiter): void {
@@ -58,7 +60,8 @@ export function createMemoryScheduler(
   /** Lets the core do what is due, tells those whom it concerns, and arms the timer for the next time. */
   function handOut(now = clock.now()): void {
     const turn = core.tick(now);
-    for (const { waiter, grant } of turn.granted) pendingOf(waiter).start(toTicket(core, grant, clock, handOut));
+    for (const { waiter, grant } of turn.granted)
+      pendingOf(waiter).start(new RunningTicket(core, grant, clock, handOut));
     for (const { waiter, no } of turn.refused) pendingOf(waiter).refuse(toRefusal(no));
     arm(isClosed ? Number.POSITIVE_INFINITY : turn.wakeAt, now);
     if (changeCount === healths.changeCount) return;
@@ -203,34 +206,70 @@ function toRefusal({ reason, facts }: No): Refusal {
   return new Refusal(reason, facts);
 }
 
-/** `handOut` lets others have what this call's progress makes free. */
-function toTicket(core: SchedulerCore, grant: Grant, clock: Clock, handOut: (now: number) => void): Ticket {
-  /** One moment for the core and for what follows from it. */
-  function then<Result>(act: (now: number) => Result): Result {
-    const now = clock.now();
-    const result = act(now);
-    handOut(now);
-    return result;
+/**
+ * A class for its getter: an object literal with one gets a hidden class of its own, which is old from birth and keeps
+ * the whole call from the collector of young objects.
+ */
+class RunningTicket implements Ticket {
+  readonly upstreamKey: string;
+  readonly queuePosition: number;
+  readonly etaMs: number;
+  readonly waitedMs: number;
+  readonly #core: SchedulerCore;
+  readonly #grant: Grant;
+  readonly #clock: Clock;
+  readonly #handOut: (now: number) => void;
+
+  /** `handOut` lets others have what this call's progress makes free. */
+  constructor(core: SchedulerCore, grant: Grant, clock: Clock, handOut: (now: number) => void) {
+    this.upstreamKey = grant.upstreamKey;
+    this.queuePosition = grant.positionAtArrival;
+    this.etaMs = grant.etaMsAtArrival;
+    this.waitedMs = grant.grantedAt - grant.place.arrivedAt;
+    this.#core = core;
+    this.#grant = grant;
+    this.#clock = clock;
+    this.#handOut = handOut;
   }
 
-  return {
-    upstreamKey: grant.upstreamKey,
-    queuePosition: grant.positionAtArrival,
-    etaMs: grant.etaMsAtArrival,
-    waitedMs: grant.grantedAt - grant.place.arrivedAt,
-    get place() {
-      return grant.place;
-    },
-    markSent: () => then((now) => core.sent(grant, now)),
-    // The one thing that happens with each frame: nobody's turn depends on it.
-    noteBytes: (count) => core.progress(grant, count, clock.now()),
-    report: (verdict) => then((now) => core.report(grant, verdict, now)),
-    release: (how) => then((now) => core.release(grant, how, now)),
-    settle: (usage) => then((now) => core.settle(grant, usage, now)),
-    [Symbol.dispose]: () =>
-      then((now) => {
-        core.release(grant, "aborted", now);
-        core.settle(grant, null, now);
-      }),
-  };
+  get place(): Place {
+    return this.#grant.place;
+  }
+
+  markSent(): void {
+    const now = this.#clock.now();
+    this.#core.sent(this.#grant, now);
+    this.#handOut(now);
+  }
+
+  /** The one thing that happens with each frame: nobody's turn depends on it. */
+  noteBytes(count: number): void {
+    this.#core.progress(this.#grant, count, this.#clock.now());
+  }
+
+  report(verdict: Verdict): boolean {
+    const now = this.#clock.now();
+    const isWorthAnotherTry = this.#core.report(this.#grant, verdict, now);
+    this.#handOut(now);
+    return isWorthAnotherTry;
+  }
+
+  release(how: "ended" | "aborted"): void {
+    const now = this.#clock.now();
+    this.#core.release(this.#grant, how, now);
+    this.#handOut(now);
+  }
+
+  settle(usage: Usage | null): void {
+    const now = this.#clock.now();
+    this.#core.settle(this.#grant, usage, now);
+    this.#handOut(now);
+  }
+
+  [Symbol.dispose](): void {
+    const now = this.#clock.now();
+    this.#core.release(this.#grant, "aborted", now);
+    this.#core.settle(this.#grant, null, now);
+    this.#handOut(now);
+  }
 }

@@ -2,6 +2,7 @@
 // call is done with when it is released (the upstream is) and settled (what it used is known), in either order.
 
 import type { Usage } from "../base/answer.ts";
+import { LinkedList } from "../base/linked-list.ts";
 import type { Alarms } from "./alarms.ts";
 import type { Costs } from "./costs.ts";
 import { Hold } from "./gates.ts";
@@ -14,7 +15,7 @@ const pricingIntervalMs = 250;
 
 export class RunningCalls {
   /** In the order of their grants. */
-  readonly grants = new Set<RunningGrant>();
+  readonly grants = new LinkedList<RunningGrant>();
   readonly #pool: KeyPool;
   readonly #costs: Costs;
   readonly #users: LimitedUsers;
@@ -42,7 +43,7 @@ export class RunningCalls {
     keyModel.health.start(grant);
     keyModel.barOf(key)?.start(grant);
     this.#pool.take(key);
-    this.grants.add(grant);
+    grant.node = this.grants.append(grant);
     return grant;
   }
 
@@ -76,7 +77,7 @@ export class RunningCalls {
   release(grant: RunningGrant, lingerMs: number, now: number): void {
     if (grant.endedAt !== null) return;
     grant.endedAt = now;
-    this.grants.delete(grant);
+    if (grant.node) this.grants.remove(grant.node);
     grant.session.countRunning(-1);
     grant.key.health.end(grant);
     grant.keyModel.health.end(grant);

@@ -1,6 +1,7 @@
 // A call while it waits, and while it runs, as the core keeps it.
 
 import type { Usage } from "../base/answer.ts";
+import type { ListNode } from "../base/linked-list.ts";
 import type { Grant, OfferedCall, Waiter } from "./core.ts";
 import type { Destination } from "./destination.ts";
 import type { Hold } from "./gates.ts";
@@ -8,7 +9,6 @@ import type { LaneQueue } from "./lane-queue.ts";
 import type { Place } from "./scheduler.ts";
 import type { Share, SharePosition } from "./share.ts";
 import type { KeyModel, UpstreamKey } from "./upstream-key.ts";
-import type { ListNode } from "./wait-list.ts";
 
 /** One upstream limit that calls share, and who waits for it. */
 export interface Lane {
@@ -105,6 +105,8 @@ export class RunningGrant implements Grant {
   readonly positionAtArrival: number;
   readonly etaMsAtArrival: number;
   readonly #waiter: QueuedWaiter;
+  /** Its place among those that run. */
+  node: ListNode<RunningGrant> | null = null;
   /** Lane-milliseconds charged so far. */
   chargedMs: number;
   sentAt: number | null = null;

@@ -7,7 +7,7 @@
 
 import type { Usage } from "./answer.ts";
 import type { AnswerFormat } from "./answer-format.ts";
-import { createEventReader, hasData, isWholeEvent, type StreamFacts } from "./event-reader.ts";
+import { createEventReader, type EventReader, hasData, isWholeEvent, type StreamFacts } from "./event-reader.ts";
 
 export interface SseScannerOptions {
   /** Default: chat. */
@@ -42,159 +42,180 @@ const lineFeed = 10;
 const carriageReturn = 13;
 
 export function createSseScanner(options: SseScannerOptions = {}): SseScanner {
-  const { format = "chat", dropsUsageChunk = false, eventBytesMax = defaultEventBytesMax } = options;
-  const reader = createEventReader(format);
-  const facts: StreamFacts = { isDone: false, isWhole: false, finishReason: null, usage: null, error: null };
-  let held: Buffer[] = [];
-  let heldBytes = 0;
-  /** Bytes of the current line so far: a line that ends at 0 ends the event. */
-  let lineLength = 0;
-  let isAfterCarriageReturn = false;
-  let isOversized = false;
-  let wasDropped = false;
-  let eventCount = 0;
+  return new EventScanner(options);
+}
 
-  function push(chunk: Buffer): Buffer | null {
-    if (facts.isDone || facts.error) return null;
+/** A class, since an object literal with getters is old from birth (see docs/decisions/006-hot-path.md). */
+class EventScanner implements SseScanner {
+  readonly #format: AnswerFormat;
+  readonly #dropsUsageChunk: boolean;
+  readonly #eventBytesMax: number;
+  readonly #reader: EventReader;
+  readonly #facts: StreamFacts = { isDone: false, isWhole: false, finishReason: null, usage: null, error: null };
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  /** Bytes of the current line so far: a line that ends at 0 ends the event. */
+  #lineLength = 0;
+  #isAfterCarriageReturn = false;
+  #isOversized = false;
+  #wasDropped = false;
+  #eventCount = 0;
+
+  constructor({ format = "chat", dropsUsageChunk = false, eventBytesMax = defaultEventBytesMax }: SseScannerOptions) {
+    this.#format = format;
+    this.#dropsUsageChunk = dropsUsageChunk;
+    this.#eventBytesMax = eventBytesMax;
+    this.#reader = createEventReader(format);
+  }
+
+  get isDone(): boolean {
+    return this.#facts.isDone;
+  }
+
+  get isComplete(): boolean {
+    return this.#facts.isDone || this.#facts.isWhole;
+  }
+
+  get finishReason(): string | null {
+    return this.#facts.finishReason;
+  }
+
+  get usage(): Usage | null {
+    return this.#facts.usage;
+  }
+
+  get error(): object | null {
+    return this.#facts.error;
+  }
+
+  get eventCount(): number {
+    return this.#eventCount;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  push(chunk: Buffer): Buffer | null {
+    if (this.#facts.isDone || this.#facts.error) return null;
     const parts: Buffer[] = [];
     /** What is passed on, from here to there; what was held goes before it. */
     let from = 0;
     let to = 0;
-    if (isAfterCarriageReturn && heldBytes === 0 && chunk[0] === lineFeed) {
+    if (this.#isAfterCarriageReturn && this.#heldBytes === 0 && chunk[0] === lineFeed) {
       // The other half of the line end that ended the last event: it goes where that went.
       to = 1;
-      if (wasDropped) from = 1;
+      if (this.#wasDropped) from = 1;
     }
     // One character for each byte: searching a string costs a fifth of searching a buffer.
     const text = chunk.toString("latin1");
     /** No event that ends before says anything: a burst is looked through once, not once for each of its events. */
     let mattersAt = 0;
-    for (const end of findEventEnds(text)) {
-      if (mattersAt <= to) mattersAt = reader.findMatter(text, to, end);
+    for (const end of this.#findEventEnds(text)) {
+      if (mattersAt <= to) mattersAt = this.#reader.findMatter(text, to, end);
       // An event that began in an earlier chunk may have said it there.
-      if (mattersAt >= end && heldBytes === 0) {
-        isOversized = false;
-        wasDropped = false;
+      if (mattersAt >= end && this.#heldBytes === 0) {
+        this.#isOversized = false;
+        this.#wasDropped = false;
       } else {
-        wasDropped = inspectEvent(chunk.subarray(to, end));
+        this.#wasDropped = this.#inspectEvent(chunk.subarray(to, end));
       }
-      if (facts.error) break;
-      if (wasDropped) {
+      if (this.#facts.error) break;
+      if (this.#wasDropped) {
         parts.push(chunk.subarray(from, to));
         from = end;
-        held = [];
-        heldBytes = 0;
+        this.#held = [];
+        this.#heldBytes = 0;
       } else {
-        eventCount++;
-        if (heldBytes > 0) takeHeld(parts);
+        this.#eventCount++;
+        if (this.#heldBytes > 0) this.#takeHeld(parts);
       }
       to = end;
-      if (facts.isDone) break;
+      if (this.#facts.isDone) break;
     }
     if (to > from) parts.push(chunk.subarray(from, to));
-    if (facts.isDone || facts.error) return join(parts);
-    hold(chunk.subarray(to));
-    if (heldBytes > eventBytesMax || isOversized) {
-      isOversized = true;
-      wasDropped = false;
-      takeHeld(parts);
+    if (this.#facts.isDone || this.#facts.error) return join(parts);
+    this.#hold(chunk.subarray(to));
+    if (this.#heldBytes > this.#eventBytesMax || this.#isOversized) {
+      this.#isOversized = true;
+      this.#wasDropped = false;
+      this.#takeHeld(parts);
     }
     return join(parts);
   }
 
   /** True: it is not passed on. */
-  function inspectEvent(bytes: Buffer): boolean {
-    const wasOversized = isOversized;
-    isOversized = false;
+  #inspectEvent(bytes: Buffer): boolean {
+    const wasOversized = this.#isOversized;
+    this.#isOversized = false;
     // Also when it came in one piece: what is seen must not depend on the network's cuts.
-    if (wasOversized || heldBytes + bytes.length > eventBytesMax) return false;
-    const isUsageAlone = reader.read(heldBytes > 0 ? Buffer.concat([...held, bytes]) : bytes, facts);
-    return dropsUsageChunk && isUsageAlone;
+    if (wasOversized || this.#heldBytes + bytes.length > this.#eventBytesMax) return false;
+    const isUsageAlone = this.#reader.read(
+      this.#heldBytes > 0 ? Buffer.concat([...this.#held, bytes]) : bytes,
+      this.#facts,
+    );
+    return this.#dropsUsageChunk && isUsageAlone;
   }
 
-  function flush(): Buffer | null {
-    if (facts.isDone || facts.error) return null;
-    const tail = Buffer.concat(held);
-    const isDropped = !isOversized && tail.length > 0 && reader.read(tail, facts) && dropsUsageChunk;
-    if (format === "plain" && !facts.error) facts.isWhole = true;
-    if (tail.length === 0 || facts.error || isDropped || !(facts.isDone || facts.isWhole)) return null;
+  flush(): Buffer | null {
+    if (this.#facts.isDone || this.#facts.error) return null;
+    const tail = Buffer.concat(this.#held);
+    const isDropped =
+      !this.#isOversized && tail.length > 0 && this.#reader.read(tail, this.#facts) && this.#dropsUsageChunk;
+    if (this.#format === "plain" && !this.#facts.error) this.#facts.isWhole = true;
+    if (tail.length === 0 || this.#facts.error || isDropped || !(this.#facts.isDone || this.#facts.isWhole))
+      return null;
     // A piece of an event would be read as one by those who take a stream line by line.
-    if (format !== "plain" && !isWholeEvent(tail)) return null;
-    held = [];
-    heldBytes = 0;
+    if (this.#format !== "plain" && !isWholeEvent(tail)) return null;
+    this.#held = [];
+    this.#heldBytes = 0;
     return tail;
   }
 
-  function hold(bytes: Buffer): void {
+  #hold(bytes: Buffer): void {
     if (bytes.length === 0) return;
-    held.push(bytes);
-    heldBytes += bytes.length;
+    this.#held.push(bytes);
+    this.#heldBytes += bytes.length;
   }
 
-  function takeHeld(parts: Buffer[]): void {
-    parts.push(...held);
-    held = [];
-    heldBytes = 0;
+  #takeHeld(parts: Buffer[]): void {
+    parts.push(...this.#held);
+    this.#held = [];
+    this.#heldBytes = 0;
   }
 
-  function findEventEnds(text: string): number[] {
+  #findEventEnds(text: string): number[] {
     const ends: number[] = [];
-    if (isAfterCarriageReturn || text.includes("\r")) return findEventEndsSlowly(text, ends);
+    if (this.#isAfterCarriageReturn || text.includes("\r")) return this.#findEventEndsSlowly(text, ends);
     let lineStart = 0;
     for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", lineStart)) {
-      if (lineLength + at - lineStart === 0) ends.push(at + 1);
-      lineLength = 0;
+      if (this.#lineLength + at - lineStart === 0) ends.push(at + 1);
+      this.#lineLength = 0;
       lineStart = at + 1;
     }
-    lineLength += text.length - lineStart;
+    this.#lineLength += text.length - lineStart;
     return ends;
   }
 
   /** For line ends with CR: one by one. An LF right after a CR belongs to that line's end. */
-  function findEventEndsSlowly(text: string, ends: number[]): number[] {
+  #findEventEndsSlowly(text: string, ends: number[]): number[] {
     for (let at = 0; at < text.length; at++) {
       const byte = text.charCodeAt(at);
-      if (byte === lineFeed && isAfterCarriageReturn) {
-        isAfterCarriageReturn = false;
+      if (byte === lineFeed && this.#isAfterCarriageReturn) {
+        this.#isAfterCarriageReturn = false;
         if (ends.at(-1) === at) ends[ends.length - 1] = at + 1;
         continue;
       }
-      isAfterCarriageReturn = byte === carriageReturn;
+      this.#isAfterCarriageReturn = byte === carriageReturn;
       if (byte !== lineFeed && byte !== carriageReturn) {
-        lineLength++;
+        this.#lineLength++;
         continue;
       }
-      if (lineLength === 0) ends.push(at + 1);
-      lineLength = 0;
+      if (this.#lineLength === 0) ends.push(at + 1);
+      this.#lineLength = 0;
     }
     return ends;
   }
-
-  return {
-    push,
-    flush,
-    get isDone() {
-      return facts.isDone;
-    },
-    get isComplete() {
-      return facts.isDone || facts.isWhole;
-    },
-    get finishReason() {
-      return facts.finishReason;
-    },
-    get usage() {
-      return facts.usage;
-    },
-    get error() {
-      return facts.error;
-    },
-    get eventCount() {
-      return eventCount;
-    },
-    get heldBytes() {
-      return heldBytes;
-    },
-  };
 }
 
 /** Mostly there is one, which stays as it is. */

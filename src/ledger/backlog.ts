@@ -6,6 +6,7 @@
 //
 // Kept ones go first, since calls wait for them.
 
+import { LinkedList, type ListNode } from "../base/linked-list.ts";
 import type { Change } from "./change.ts";
 
 export interface Entry {
@@ -13,6 +14,8 @@ export interface Entry {
   readonly call: TrackedCall;
   /** Who waits for an intent; null: nobody, or nobody any more. */
   waiter: PromiseWithResolvers<void> | null;
+  /** Where it waits; null: it does not. */
+  node: ListNode<Entry> | null;
 }
 
 export interface TrackedCall {
@@ -23,8 +26,8 @@ export interface TrackedCall {
 
 export class Backlog {
   readonly #looseMax: number;
-  #kept = new Map<string, Entry>();
-  #loose = new Map<string, Entry>();
+  readonly #kept = new LinkedList<Entry>();
+  readonly #loose = new LinkedList<Entry>();
   #contentCharacters = 0;
   #intents = 0;
 
@@ -47,42 +50,31 @@ export class Backlog {
   }
 
   keep(entry: Entry): void {
-    this.#kept.set(entry.change.id, entry);
-    this.#count(entry, 1);
+    this.#enter(this.#kept, this.#kept.last, entry);
   }
 
   /** Returns how many were dropped to make room: 0 or 1. */
   add(entry: Entry): number {
-    this.#loose.set(entry.change.id, entry);
-    this.#count(entry, 1);
+    this.#enter(this.#loose, this.#loose.last, entry);
     return this.#dropOldest();
   }
 
   /** Takes out the intent of a call that has ended before it was written. */
-  removeIntent(id: string): Entry | undefined {
-    const entry = this.#kept.get(id);
-    if (entry?.change.kind !== "intent") return undefined;
-    this.#kept.delete(id);
-    this.#count(entry, -1);
-    return entry;
+  removeIntent(entry: Entry): void {
+    this.#leave(this.#kept, entry);
   }
 
   /** The intents that wait; those for which `visit` returns false leave. */
   filterIntents(visit: (entry: Entry) => boolean): void {
-    for (const [id, entry] of this.#kept) {
-      if (entry.change.kind !== "intent" || visit(entry)) continue;
-      this.#kept.delete(id);
-      this.#count(entry, -1);
-    }
+    for (const entry of this.#kept) if (entry.change.kind === "intent" && !visit(entry)) this.#leave(this.#kept, entry);
   }
 
   take(max: number): readonly Entry[] {
     const taken: Entry[] = [];
     for (const line of [this.#kept, this.#loose]) {
-      for (const [id, entry] of line) {
+      for (const entry of line) {
         if (taken.length >= max) return taken;
-        line.delete(id);
-        this.#count(entry, -1);
+        this.#leave(line, entry);
         taken.push(entry);
       }
     }
@@ -91,20 +83,29 @@ export class Backlog {
 
   /** What could not be written is at the head of its line again. Returns how many were dropped for lack of room. */
   putBack(kept: readonly Entry[], loose: readonly Entry[]): number {
-    this.#kept = new Map([...kept.map(toPair), ...this.#kept]);
-    this.#loose = new Map([...loose.map(toPair), ...this.#loose]);
-    for (const entry of [...kept, ...loose]) this.#count(entry, 1);
+    for (const entry of kept.toReversed()) this.#enter(this.#kept, null, entry);
+    for (const entry of loose.toReversed()) this.#enter(this.#loose, null, entry);
     let dropped = 0;
     while (this.#dropOldest() > 0) dropped++;
     return dropped;
   }
 
   #dropOldest(): number {
-    if (this.#loose.size <= this.#looseMax) return 0;
-    const [id, entry] = this.#loose.entries().next().value as [string, Entry];
-    this.#loose.delete(id);
-    this.#count(entry, -1);
+    const oldest = this.#loose.first;
+    if (oldest === null || this.#loose.size <= this.#looseMax) return 0;
+    this.#leave(this.#loose, oldest.item);
     return 1;
+  }
+
+  #enter(line: LinkedList<Entry>, previous: ListNode<Entry> | null, entry: Entry): void {
+    entry.node = line.insertAfter(previous, entry);
+    this.#count(entry, 1);
+  }
+
+  #leave(line: LinkedList<Entry>, entry: Entry): void {
+    if (entry.node === null || !line.remove(entry.node)) return;
+    entry.node = null;
+    this.#count(entry, -1);
   }
 
   #count({ change }: Entry, sign: 1 | -1): void {
@@ -112,8 +113,4 @@ export class Backlog {
     else if (change.content)
       this.#contentCharacters += sign * (change.content.prompt.length + change.content.answer.length);
   }
-}
-
-function toPair(entry: Entry): [string, Entry] {
-  return [entry.change.id, entry];
 }

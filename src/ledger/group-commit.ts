@@ -40,6 +40,11 @@ export interface GroupCommitOptions {
   readonly lingerMs?: number;
 }
 
+interface BegunCall extends TrackedCall {
+  /** Its intent. Null: there was none, or it has ended. */
+  entry: Entry | null;
+}
+
 const batchMax = 500;
 /** Ends of calls that wait beside those that are never dropped. */
 const looseMax = 10_000;
@@ -50,7 +55,7 @@ const stallMs = 5_000;
 
 export function createGroupCommit(options: GroupCommitOptions): Ledger {
   const { sink, instance, isStrict, clock, onAlarm, contentOf = () => null, lingerMs = 10 } = options;
-  const calls = new WeakMap<CallRecord, TrackedCall>();
+  const calls = new WeakMap<CallRecord, BegunCall>();
   const backlog = new Backlog(looseMax);
   const losses = createLossCount(clock, onAlarm);
   const failure = createFailureAlarm(clock, tellOfFailure, tellOfRecovery);
@@ -70,10 +75,11 @@ export function createGroupCommit(options: GroupCommitOptions): Ledger {
   function begin(record: CallRecord, estimate: CallRecord["charge"]): Promise<void> {
     const isBlocked = isPaused || isStalled;
     if (isClosing || (isStrict && isBlocked)) return Promise.reject(toRefusal());
-    const call: TrackedCall = { intent: "waiting", isSettled: false };
+    const call: BegunCall = { intent: "waiting", isSettled: false, entry: null };
     calls.set(record, call);
     const waiter = isBlocked ? null : Promise.withResolvers<void>();
-    backlog.keep({ change: toIntent(record, estimate, instance), call, waiter });
+    call.entry = { change: toIntent(record, estimate, instance), call, waiter, node: null };
+    backlog.keep(call.entry);
     run();
     return waiter?.promise ?? Promise.resolve();
   }
@@ -81,7 +87,7 @@ export function createGroupCommit(options: GroupCommitOptions): Ledger {
   function settle(record: CallRecord): void {
     // What strangers try is in the log alone.
     if (record.userId === null) return;
-    const call = calls.get(record) ?? { intent: "none", isSettled: false };
+    const call = calls.get(record) ?? { intent: "none", isSettled: false, entry: null };
     if (call.isSettled) return;
     call.isSettled = true;
     calls.set(record, call);
@@ -89,12 +95,19 @@ export function createGroupCommit(options: GroupCommitOptions): Ledger {
       losses.add(1);
       return;
     }
-    if (call.intent === "waiting") {
-      backlog.removeIntent(record.id)?.waiter?.resolve();
+    if (call.intent === "waiting" && call.entry !== null) {
+      backlog.removeIntent(call.entry);
+      call.entry.waiter?.resolve();
       call.intent = "none";
     }
+    call.entry = null;
     const hasRoom = !isFailing && backlog.contentCharacters < contentCharactersMax;
-    const entry = { change: toFinal(record, instance, hasRoom ? contentOf(record) : null), call, waiter: null };
+    const entry = {
+      change: toFinal(record, instance, hasRoom ? contentOf(record) : null),
+      call,
+      waiter: null,
+      node: null,
+    };
     if (isStrict && call.intent !== "none") backlog.keep(entry);
     else losses.add(backlog.add(entry));
     run();

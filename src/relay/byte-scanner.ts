@@ -4,21 +4,19 @@
 import type { SseScanner } from "../base/sse-scanner.ts";
 
 export function createByteScanner(): SseScanner {
-  let isComplete = false;
-  return {
-    push: (chunk) => chunk,
+  const scanner = {
+    push: (chunk: Buffer) => chunk,
     flush() {
-      isComplete = true;
+      scanner.isComplete = true;
       return null;
     },
     isDone: false,
-    get isComplete() {
-      return isComplete;
-    },
+    isComplete: false,
     finishReason: null,
     usage: null,
     error: null,
     eventCount: 0,
     heldBytes: 0,
   };
+  return scanner;
 }

@@ -15,6 +15,7 @@ export interface SqliteThread {
 }
 
 interface Asked extends PromiseWithResolvers<ThreadAnswer> {
+  readonly id: number;
   /** What an error is about. */
   readonly file: string;
 }
@@ -28,26 +29,25 @@ export async function openSqliteThread(options: ThreadOptions, url = sqliteWorke
     execArgv: [],
   });
   worker.unref();
-  const pending = new Map<number, Asked>();
+  /** In the order of their numbers, which is that of the answers. */
+  const pending: Asked[] = [];
   let lastId = 0;
   /** Null while it serves. */
   let end: StoreError | null = null;
 
   function expect(id: number, file: string): Promise<ThreadAnswer> {
     const answered = Promise.withResolvers<ThreadAnswer>();
-    pending.set(id, { ...answered, file });
+    pending.push({ ...answered, id, file });
     worker.ref();
     return answered.promise;
   }
   function failAll(error: StoreError): void {
     end ??= error;
-    for (const { reject } of pending.values()) reject(end);
-    pending.clear();
+    for (const { reject } of pending.splice(0)) reject(end);
   }
   worker.on("message", (answer: ThreadAnswer) => {
-    const asked = pending.get(answer.id);
-    pending.delete(answer.id);
-    if (pending.size === 0) worker.unref();
+    const asked = pending[0]?.id === answer.id ? pending.shift() : undefined;
+    if (pending.length === 0) worker.unref();
     if (answer.error) asked?.reject(toStoreError(answer.error, asked.file));
     else asked?.resolve(answer);
   });
