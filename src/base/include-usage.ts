@@ -5,17 +5,15 @@ import { scanJson } from "./json-scan.ts";
 
 const wish = '"include_usage":true';
 
-/** The body with the wish in it; null when it is there already, or no stream is asked for. */
+/** The body of a request for a stream, valid JSON, with the wish in it; null when it is there already. */
 export function addIncludeUsage(body: Buffer): Buffer | null {
-  const { stream, stream_options: options } = JSON.parse(body.toString("utf8")) as Record<string, unknown>;
-  if (stream !== true) return null;
+  const last = scanJson(body, "stream_options").spans.at(-1);
+  if (!last) return insertAtStart(body, body.indexOf("{"), `"stream_options":{${wish}}`);
+  const inner = body.subarray(last[0], last[1]);
+  const options: unknown = JSON.parse(inner.toString("utf8"));
   const isObject = typeof options === "object" && options !== null && !Array.isArray(options);
   if (isObject && (options as Record<string, unknown>).include_usage === true) return null;
-  const spans = scanJson(body, "stream_options").spans;
-  if (spans.length === 0) return insertAtStart(body, body.indexOf("{"), `"stream_options":{${wish}}`);
-  const last = spans.at(-1) as readonly [number, number];
   if (!isObject) return splice(body, last, Buffer.from(`{${wish}}`));
-  const inner = body.subarray(last[0], last[1]);
   const wishes = scanJson(inner, "include_usage").spans.at(-1);
   return splice(body, last, wishes ? splice(inner, wishes, Buffer.from("true")) : insertAtStart(inner, 0, wish));
 }

@@ -31,6 +31,17 @@ describe("scanJson()", () => {
     );
   });
 
+  it("finds the end of long strings, whatever is escaped in them", () => {
+    const piece = fc.constantFrom("a", '"', "\\", "é", "x".repeat(40), '\\"', "[{");
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 80, size: "max" }), (pieces) => {
+        const text = JSON.stringify({ long: pieces.join(""), wanted: 1 });
+        assert.deepEqual(findValues(text, "wanted"), ["1"]);
+        assert.equal(scanJson(Buffer.from(text), null).depth, 1);
+      }),
+    );
+  });
+
   it("measures how deep a document nests, brackets in strings not counted", () => {
     assert.equal(scanJson(Buffer.from('{"a":["[[[[",{"b":[]}]}'), null).depth, 4);
     assert.equal(scanJson(Buffer.from("[".repeat(100_000)), null).depth, 100_000);
