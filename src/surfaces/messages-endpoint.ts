@@ -19,7 +19,7 @@ export const messagesEndpoint: Endpoint = {
   takes: "json",
   parseRequest(incoming, aliases) {
     const { body, contentType } = incoming;
-    const { fields, withModel } = parseJsonRequest(body);
+    const { fields, readWhole, withModel } = parseJsonRequest(body);
     const model = readModel(fields);
     requireMessages(fields);
     const isStream = readIsStream(fields);
@@ -42,7 +42,7 @@ export const messagesEndpoint: Endpoint = {
       format: "messages",
       object: null,
       translate: (nowMs) =>
-        translateMessages(fields, {
+        translateMessages(readWhole(), {
           requestId: randomUUID(),
           model,
           upstreamModel: target,

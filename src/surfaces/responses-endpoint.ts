@@ -12,7 +12,7 @@ export const responsesEndpoint: Endpoint = {
   surface: openAiSurface,
   takes: "json",
   parseRequest({ body, contentType }, aliases) {
-    const { fields } = parseJsonRequest(body);
+    const fields = parseJsonRequest(body).readWhole();
     const model = readModel(fields);
     const isStream = readIsStream(fields);
     const toRequest = (target: string): CallRequest => {
