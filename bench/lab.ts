@@ -19,6 +19,7 @@ import { direct } from "./lab/peers/direct.ts";
 import { toGivenPeer } from "./lab/peers/given.ts";
 import { glmProxy } from "./lab/peers/glm-proxy.ts";
 import { findNginx } from "./lab/peers/nginx.ts";
+import { nodeRelay } from "./lab/peers/node-relay.ts";
 import type { Peer, RunningPeer } from "./lab/peers/peer.ts";
 import { fetchPortkey } from "./lab/peers/portkey.ts";
 import { quickPlan, wholePlan } from "./lab/plan.ts";
@@ -96,6 +97,7 @@ function listPeers(): Peer[] {
   const nginx = isWanted("nginx") ? findNginx() : null;
   if (nginx) peers.push(nginx);
   else if (isWanted("nginx")) console.log("nginx: not on PATH, left out");
+  if (isWanted("bare Node")) peers.push(nodeRelay);
   if (isWanted("glm-proxy")) peers.push(glmProxy);
   if (options.portkey || only?.includes("portkey")) {
     try {

@@ -1,7 +1,7 @@
 // npm run profile: where the gateway's time and memory go under one load. Writes gateway.cpuprofile and
 // gateway.heapprofile, which the developer tools of Chrome open (Performance, Memory), and prints what is in them.
 //
-//   --load unary|large|burst|frames    default unary      --seconds N   of each profile, default 6
+//   --load unary|large|prompt|burst|frames    default unary      --seconds N   of each profile, default 6
 //   --out FOLDER                       default glm-proxy-profiles in the folder for temporary files
 
 import { mkdirSync, readFileSync } from "node:fs";
@@ -11,14 +11,14 @@ import { parseArgs } from "node:util";
 import { type Bench, hear, openBench } from "./lab/bench.ts";
 import { endAll } from "./lab/children.ts";
 import { type RunningGateway, startGateway } from "./lab/peers/glm-proxy.ts";
-import { burst, connections, framesPerSecond, large, small, toOpenStream } from "./lab/plan.ts";
+import { burst, connections, framesPerSecond, large, longPrompt, small, toOpenStream } from "./lab/plan.ts";
 import { readThreadMicros } from "./lab/proc.ts";
 import { type Cost, type Summary, summarizeCpu, summarizeHeap } from "./lab/profile-table.ts";
 import type { ProfileKind, ProfilerOrder } from "./lab/profiler.ts";
 import { warmUp } from "./lab/round.ts";
 import { describeMachine } from "./scheduling/machine.ts";
 
-const loads = { unary: small, large, burst, frames: toOpenStream(framesPerSecond / 100) } as const;
+const loads = { unary: small, large, prompt: longPrompt, burst, frames: toOpenStream(framesPerSecond / 100) } as const;
 const openStreams = 100;
 const rowsMax = 25;
 const warmSeconds = 12;
@@ -48,7 +48,7 @@ try {
   const how = { node: ["--import", profiler], hasChannel: true, core: "any" } as const;
   const gateway = await startGateway(bench, "profiled", how);
   await warmUp(gateway, bench, warmSeconds);
-  const unit = load === "unary" || load === "large" ? "call" : "frame";
+  const unit = load === "unary" || load === "large" || load === "prompt" ? "call" : "frame";
   const threadsBefore = readThreadMicros(gateway.pid as number);
   const unprofiled = await putLoad(bench, gateway);
   printThreads(threadsBefore, readThreadMicros(gateway.pid as number), unprofiled, unit);

@@ -6,7 +6,8 @@
 //   [paced 50 20]    a stream with 50 frames a second, 20 in all; the first one comes at once
 
 export type Wish =
-  | { readonly kind: "unary"; readonly bytes: number }
+  /** `promptBytes`: of the request. Default: about 1,000. */
+  | { readonly kind: "unary"; readonly bytes: number; readonly promptBytes?: number }
   | { readonly kind: "burst"; readonly frames: number }
   | { readonly kind: "paced"; readonly framesPerSecond: number; readonly frames: number };
 
@@ -16,6 +17,9 @@ const head = `{"id":"20260101000000lab","created":1767225600,"model":"${model}"`
 /** So that the request has the size of a short conversation: about 1 KB. */
 const prompt =
   "Explain to a new colleague, in three sentences, what the service at hand does and who may use it. ".repeat(8);
+
+/** What was said before, where a request is to be large: letters of two alphabets, quotes and line breaks. */
+const talk = `${prompt.slice(0, 500)}\n“Why?” she asked, and "because" was all he said. 为什么？\n`.repeat(4);
 
 export function parseWish(body: string): Wish {
   const [, kind, first, second] = /\[(unary|burst|paced) (\d+)(?: (\d+))?\]/.exec(body) ?? [];
@@ -28,9 +32,14 @@ export function parseWish(body: string): Wish {
 /** The body of a chat request that wishes for it. */
 export function toRequestBody(wish: Wish): string {
   const [kind, ...numbers] = Object.values(wish) as [string, ...number[]];
+  const promptBytes = wish.kind === "unary" ? (wish.promptBytes ?? 0) : 0;
+  const said = Array.from({ length: Math.ceil(promptBytes / talk.length) }, (_, index) => ({
+    role: index % 2 === 0 ? "user" : "assistant",
+    content: talk,
+  }));
   return JSON.stringify({
     model,
-    messages: [{ role: "user", content: `${prompt}[${kind} ${numbers.join(" ")}]` }],
+    messages: [...said, { role: "user", content: `${prompt}[${kind} ${numbers.join(" ")}]` }],
     stream: wish.kind !== "unary",
     max_tokens: 512,
   });

@@ -22,6 +22,7 @@ export interface Orders {
     ask: { target: Target; wish: Wish; callsPerSecond: number; seconds: number; to: "first byte" | "end" };
     reply: Latency;
   };
+  /** Beside those that are open already. */
   openStreams: { ask: { target: Target; wish: Wish; count: number }; reply: Streams };
   look: { ask: object; reply: Streams };
   closeStreams: { ask: object; reply: Streams };
@@ -31,8 +32,7 @@ export type Order = { [Kind in keyof Orders]: { readonly kind: Kind } & Orders[K
 
 export type Reply = { readonly value: Orders[keyof Orders]["reply"] } | { readonly problem: string };
 
-const none: Streams = { frames: 0, open: 0, failures: 0 };
-let streams: OpenStreams | null = null;
+let streams: OpenStreams[] = [];
 
 async function follow(order: Order): Promise<Orders[keyof Orders]["reply"]> {
   switch (order.kind) {
@@ -41,17 +41,28 @@ async function follow(order: Order): Promise<Orders[keyof Orders]["reply"]> {
     case "keepPace":
       return keepPace(order.target, order.wish, order.callsPerSecond, order.seconds, order.to);
     case "openStreams":
-      streams = await openStreams(order.target, order.wish, order.count);
-      return streams.look();
+      streams.push(await openStreams(order.target, order.wish, order.count));
+      return look();
     case "look":
-      return streams?.look() ?? none;
+      return look();
     case "closeStreams": {
-      const last = streams?.look() ?? none;
-      streams?.close();
-      streams = null;
+      const last = look();
+      for (const some of streams) some.close();
+      streams = [];
       return last;
     }
   }
+}
+
+/** Of all that are open. */
+function look(): Streams {
+  const sum = { frames: 0, open: 0, failures: 0 };
+  for (const { frames, open, failures } of streams.map((some) => some.look())) {
+    sum.frames += frames;
+    sum.open += open;
+    sum.failures += failures;
+  }
+  return sum;
 }
 
 if (process.send) {

@@ -43,6 +43,9 @@ export const streamRate = 200;
 export const memoryStreams = 1_000;
 
 export const small: Wish = { kind: "unary", bytes: 1_024 };
+/** A long conversation: a request of a megabyte. */
+export const longPrompt: Wish = { kind: "unary", bytes: 1_024, promptBytes: 1_048_576 };
+export const longPromptRate = 20;
 export const large: Wish = { kind: "unary", bytes: 102_400 };
 export const burst: Wish = { kind: "burst", frames: burstFrames };
 /** A fifth of a second, 50 frames a second. */

@@ -71,11 +71,12 @@ export function toSections(measured: readonly Measured[]): Section[] {
     toSection(measured, {
       id: "4",
       title: "Start and memory",
-      note: "Start: from the process's start until it takes connections. Memory: resident, after a few calls, and by how much 1,000 open streams make it grow, for each. Failed: calls whose answer was not whole, of all rounds.",
+      note: "Start: from the process's start until it takes connections. Memory: resident, after a few calls, and by how much 1,000 open streams make it grow, for each, and by how much 1,000 more. Failed: calls whose answer was not whole, of all rounds.",
       columns: [
         { title: "start to ready ms", metric: "ready ms", format: count },
         { title: "MB", metric: "memory MB", format: count },
         { title: "KB per open stream", metric: "memory KB per stream", format: one, hasRatio: true },
+        { title: "per further one", metric: "memory KB per further stream", format: one, hasRatio: true },
         { title: "failed", metric: "failures", format: count },
       ],
     }),

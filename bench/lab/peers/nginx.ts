@@ -48,7 +48,8 @@ events { worker_connections 16384; }
 http {
   access_log off;
   ${temporaryFolders.map((name) => `${name}_temp_path ${prefix}/${name};`).join("\n  ")}
-  client_body_buffer_size 1m;
+  client_body_buffer_size 2m;
+  client_max_body_size 16m;
   keepalive_requests 1000000;
   upstream glm {
     server 127.0.0.1:${upstreamPort};
