@@ -17,7 +17,7 @@ import { drawChart } from "./lab/chart.ts";
 import { endAll, pinning } from "./lab/children.ts";
 import { direct } from "./lab/peers/direct.ts";
 import { toGivenPeer } from "./lab/peers/given.ts";
-import { glmProxy } from "./lab/peers/glm-proxy.ts";
+import { buildBundle, glmProxy } from "./lab/peers/glm-proxy.ts";
 import { findNginx } from "./lab/peers/nginx.ts";
 import { nodeRelay } from "./lab/peers/node-relay.ts";
 import type { Peer, RunningPeer } from "./lab/peers/peer.ts";
@@ -98,7 +98,10 @@ function listPeers(): Peer[] {
   if (nginx) peers.push(nginx);
   else if (isWanted("nginx")) console.log("nginx: not on PATH, left out");
   if (isWanted("bare Node")) peers.push(nodeRelay);
-  if (isWanted("glm-proxy")) peers.push(glmProxy);
+  if (isWanted("glm-proxy")) {
+    buildBundle();
+    peers.push(glmProxy);
+  }
   if (options.portkey || only?.includes("portkey")) {
     try {
       peers.push(fetchPortkey());

@@ -45,7 +45,7 @@ const bench = await openBench();
 try {
   const profiler = new URL("lab/profiler.ts", import.meta.url).href;
   // Not pinned: a profile counts what other threads take from the main one's core as the main one's own.
-  const how = { node: ["--import", profiler], hasChannel: true, core: "any" } as const;
+  const how = { what: "sources", node: ["--import", profiler], hasChannel: true, core: "any" } as const;
   const gateway = await startGateway(bench, "profiled", how);
   await warmUp(gateway, bench, warmSeconds);
   const unit = load === "unary" || load === "large" || load === "prompt" ? "call" : "frame";

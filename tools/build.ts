@@ -2,6 +2,7 @@
 
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
+import { builtinsPlugin } from "./builtins-plugin.ts";
 import { sqliteThreadPlugin } from "./sqlite-thread-plugin.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
@@ -23,7 +24,10 @@ await build({
     // Some of the bundled packages are CommonJS and ask for Node's own modules by require().
     js: "#!/usr/bin/env node\nimport { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);",
   },
-  plugins: [sqliteThreadPlugin],
+  // A third less to read at each start. Names stay, for the sake of stacks in the log.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  plugins: [sqliteThreadPlugin, builtinsPlugin],
   logLevel: "warning",
 });
 chmodSync(outfile, 0o755);

@@ -14,8 +14,11 @@ const shortString = 32;
 
 /** `wanted` null measures the depth only. The result means nothing for bytes that are not valid JSON. */
 export function scanJson(bytes: Buffer, wanted: string | null): JsonScan {
-  // One character for each byte: what is looked for is ASCII, and a string is searched several times as fast as bytes.
-  const text = bytes.toString("latin1");
+  return scanJsonText(bytes.toString("latin1"), wanted);
+}
+
+/** Of text with one character for each byte: a string is searched several times as fast as bytes. */
+export function scanJsonText(text: string, wanted: string | null): JsonScan {
   const spans: [number, number][] = [];
   let depth = 0;
   let deepest = 0;

@@ -1,7 +1,7 @@
 // What all JSON requests have in common: valid, an object, not too deep, a model that may have another name upstream.
 
 import { isAscii, isUtf8 } from "node:buffer";
-import { scanJson } from "../base/json-scan.ts";
+import { scanJson, scanJsonText } from "../base/json-scan.ts";
 import { Refusal } from "../base/refusal.ts";
 
 /** Deeper JSON is refused: nothing sensible nests so far, and not every parser upstream survives it. */
@@ -24,11 +24,12 @@ export interface JsonRequest {
 export function parseJsonRequest(body: Buffer): JsonRequest {
   const isPlain = isAscii(body);
   if (!isPlain && !isUtf8(body)) throw new Refusal("invalid_json", { detail: "it is not valid UTF-8" });
-  const { depth } = scanJson(body, null);
+  const text = body.toString("latin1");
+  const { depth } = scanJsonText(text, null);
   if (depth > jsonDepthMax)
     throw new Refusal("invalid_json", { detail: `it nests deeper than ${jsonDepthMax} levels` });
   // Bytes beyond ASCII stand in strings alone: whether it is JSON, and of which structure, is the same.
-  const skimmed = parseObject(body.toString("latin1"));
+  const skimmed = parseObject(text);
   const readWhole = () => (isPlain ? skimmed : parseObject(body.toString("utf8")));
   return {
     fields: isPlain || !hasWideText(skimmed) ? skimmed : readWhole(),

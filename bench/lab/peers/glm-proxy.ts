@@ -1,6 +1,7 @@
 // This gateway as people run it, with everything on: a login's token, the queue with limits that do not bind, the durable
 // ledger, prices, a line of log for each call in a file, metrics.
 
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +9,10 @@ import type { Bench } from "../bench.ts";
 import { type Core, endChild, findFreePort, startChild } from "../children.ts";
 import { awaitPort, type Peer, type RunningPeer, upstreamPath } from "./peer.ts";
 
-const main = new URL("../../../src/main.ts", import.meta.url).pathname;
+const root = new URL("../../../", import.meta.url).pathname;
+/** As releases and images have it; see tools/build.ts. */
+const bundle = join(root, "dist/glm-proxy.js");
+const sources = join(root, "src/main.ts");
 const user = { username: "bench", password: "correct horse battery staple" };
 
 export const glmProxy: Peer = {
@@ -22,6 +26,8 @@ export interface RunningGateway extends RunningPeer {
 }
 
 export interface GatewayStart {
+  /** What is run. Default: the bundle, which `buildBundle` has made. */
+  readonly what?: "bundle" | "sources";
   /** Options for Node itself. */
   readonly node?: readonly string[];
   /** Whether something in it is going to be sent messages. */
@@ -30,13 +36,14 @@ export interface GatewayStart {
 }
 
 export async function startGateway(bench: Bench, name: string, how: GatewayStart = {}): Promise<RunningGateway> {
-  const { node = [], hasChannel = false, core = "peer" } = how;
+  const { what = "bundle", node = [], hasChannel = false, core = "peer" } = how;
   const folder = join(bench.folder, name);
   await mkdir(folder, { recursive: true });
   const port = await findFreePort();
   const config = join(folder, "config.toml");
   writeFileSync(config, writeConfig(bench.upstreamPort), { mode: 0o600 });
   const logFile = join(folder, "glm-proxy.log");
+  const main = what === "bundle" ? bundle : sources;
   const args = [...node, main, "serve", "--config", config, "--port", String(port)];
   const startedAt = performance.now();
   const child = startChild(process.execPath, args, { core, cwd: folder, logFile, hasChannel });
@@ -52,6 +59,11 @@ export async function startGateway(bench: Bench, name: string, how: GatewayStart
     child,
     stop: () => endChild(child),
   };
+}
+
+export function buildBundle(): void {
+  const { status, stderr } = spawnSync(process.execPath, ["tools/build.ts"], { cwd: root, encoding: "utf8" });
+  if (status !== 0) throw new Error(`the bundle can't be built: ${stderr}`);
 }
 
 async function logIn(port: number): Promise<string> {
