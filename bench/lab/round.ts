@@ -70,10 +70,11 @@ export async function measureRound(
   await measureSaturation("unary 1 KB", small, running, bench, plan, values);
   await measureSaturation("unary 100 KB", large, running, bench, plan, values);
   if (streams) await measureSaturation("burst", burst, running, bench, plan, values);
+  // Before thousands of streams leave all at once, which takes its time to be put in order.
+  await measureLatencies(running, streams, bench, plan, values);
   if (streams && running.pid !== null) {
     for (const count of plan.openCounts) await measureFrames(count, running.pid, running, bench, plan, values);
   }
-  await measureLatencies(running, streams, bench, plan, values);
   return values;
 }
 
@@ -148,7 +149,7 @@ async function measureFrames(
   values.failures = (values.failures ?? 0) + failures;
   values[`${count} open streams CPU µs per frame`] = (microsAfter - microsBefore) / (frames - framesBefore);
   values[`${count} open streams frames/s`] = (frames - framesBefore) / plan.frameSeconds;
-  await pause(300);
+  await pause(300 + count);
 }
 
 async function measureLatencies(
