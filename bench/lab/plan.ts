@@ -6,6 +6,8 @@ export interface Plan {
   readonly rounds: number;
   /** Once for each peer: programs that are compiled as they run get faster for tens of thousands of calls. */
   readonly warmSeconds: number;
+  /** In each round again: what was not used for minutes, its runtime may have to compile anew. */
+  readonly rewarmSeconds: number;
   readonly saturateSeconds: number;
   readonly paceSeconds: number;
   readonly frameSeconds: number;
@@ -17,6 +19,7 @@ export interface Plan {
 export const wholePlan: Plan = {
   rounds: 3,
   warmSeconds: 12,
+  rewarmSeconds: 5,
   saturateSeconds: 2,
   paceSeconds: 2.5,
   frameSeconds: 2,
@@ -27,6 +30,7 @@ export const wholePlan: Plan = {
 export const quickPlan: Plan = {
   rounds: 1,
   warmSeconds: 4,
+  rewarmSeconds: 1,
   saturateSeconds: 1.5,
   paceSeconds: 1.5,
   frameSeconds: 1.2,

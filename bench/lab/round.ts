@@ -67,6 +67,7 @@ export async function measureRound(
   } finally {
     await fresh.stop();
   }
+  await warmUp(running, bench, running.pid === null ? 1 : plan.rewarmSeconds);
   await measureSaturation("unary 1 KB", small, running, bench, plan, values);
   await measureSaturation("unary 100 KB", large, running, bench, plan, values);
   if (streams) await measureSaturation("burst", burst, running, bench, plan, values);
