@@ -1,42 +1,46 @@
 // Builds everything and wires it up: the only file that chooses implementations. What it is made of lives elsewhere.
 
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { ConfigRow } from "./admin/control-parts.ts";
 import { createControlPlane } from "./admin/control-plane.ts";
 import { createLiveFeed } from "./admin/live-feed.ts";
 import { createFamilyScheduler } from "./admission/family-scheduler.ts";
 import type { Decision, SchedulerSnapshot } from "./admission/scheduler.ts";
-import { createByteBudget } from "./base/byte-budget.ts";
+import { type ByteBudget, createByteBudget, createSharedByteBudget } from "./base/byte-budget.ts";
 import type { Clock } from "./base/clock.ts";
 import { openBooks } from "./books.ts";
 import { createAnswerCache } from "./cache/answer-cache.ts";
 import { createCallRegistry } from "./call-registry.ts";
 import type { Settings } from "./config/settings.ts";
 import { serveCall } from "./gateway.ts";
-import { createAddressBook } from "./http/client-address.ts";
 import { createControlSocket } from "./http/control.ts";
 import { createCountTokensRoute } from "./http/count-tokens-route.ts";
+import { createForwardedAddressBook } from "./http/forward.ts";
 import { createLoginRoute, type LoginRecord } from "./http/login-route.ts";
 import { createModelsRoute } from "./http/models-route.ts";
 import { createMetricsRoute, createReadinessRoute, frontDoorRoute, livenessRoute } from "./http/operations-routes.ts";
 import type { Route, RouteTable } from "./http/routes.ts";
-import { createHttpServer, type HttpSettings } from "./http/server.ts";
+import { createHttpServer } from "./http/server.ts";
 import { createIdentity } from "./identity/identity.ts";
 import { createPasswordChecker } from "./identity/passwords.ts";
 import { createSessionTokens, type TokenLifetimes } from "./identity/session-tokens.ts";
 import type { CallRecord } from "./ledger/record.ts";
-import { type ListingKey, listModels } from "./model-list.ts";
+import { toLive } from "./live.ts";
+import { bytesMax } from "./memory-bounds.ts";
+import { listModels } from "./model-list.ts";
 import { createObjectGuard } from "./object-guard.ts";
 import { describeCall, type Logger, logDecision } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { createSetup } from "./people/setup.ts";
 import { checkQuotasHourly, type QuotaCheck } from "./quota-check.ts";
-import { type CallRules, createCallRules } from "./rules.ts";
 import type { Stages } from "./stages.ts";
 import { anthropicSurface } from "./surfaces/anthropic-surface.ts";
 import { catalogue, countTokensPaths, findHint, modelsPaths, namesOfOthers } from "./surfaces/catalogue.ts";
 import { openAiSurface } from "./surfaces/openai-surface.ts";
 import { createUpstreamPool } from "./upstream/upstream-pool.ts";
+import type { SharedMemory, WorkerSettings } from "./workers/messages.ts";
+import { createSharedMemory, createWorkerPool, type WorkerPool } from "./workers/worker-pool.ts";
 
 export interface App {
   readonly routes: RouteTable;
@@ -54,11 +58,6 @@ export interface App {
   abort(): void;
 }
 
-/** In memory at once: request bodies, answers being collected, unsent bytes of answers; and of one stream alone. */
-const bodyBytesMax = 256 * 1024 * 1024;
-const collectedBytesMax = 256 * 1024 * 1024;
-const unsentBytesMax = 64 * 1024 * 1024;
-const unsentBytesPerStreamMax = 1024 * 1024;
 /** Threads of Node's pool for password hashes: half of its four, so that name resolution has room. */
 const hashingLimits = { runningMax: 2, waitingMax: 32 };
 
@@ -86,10 +85,12 @@ export async function createApp(
   });
   const scheduler = createFamilyScheduler(settings.rateLimit, clock, { observer: noteDecision, tracer });
   const product = `glm-proxy/${version}`;
-  const collectBudget = createByteBudget(collectedBytesMax);
+  const { workers: workerCount } = settings.server;
+  const memory = workerCount > 1 ? createSharedMemory(workerCount) : null;
+  const collectBudget = openBudget("collected");
   const { upstreams: targets } = settings.glm;
   const upstream = createUpstreamPool({ targets, product, proxy: settings.proxy, clock, collectBudget });
-  const unsentBudget = createByteBudget(unsentBytesMax);
+  const unsentBudget = openBudget("unsent");
   const cache = createAnswerCache({ settings: settings.cache, clock, unsentBudget });
   const calls = createCallRegistry(clock);
   const metrics = createMetrics({
@@ -110,7 +111,7 @@ export async function createApp(
     cache,
     scheduler,
     upstream,
-    relayBounds: { unsentBytesMax: unsentBytesPerStreamMax, unsentBudget },
+    relayBounds: { unsentBytesMax: bytesMax.unsentOfOne, unsentBudget },
     settle,
     clock,
     rules: () => live.rules,
@@ -141,11 +142,15 @@ export async function createApp(
   const stopChecking = books.store.kind === "sqlite" ? checkQuotasHourly(quotaCheck, clock) : () => {};
   const controlSocket = createControlSocket(control, clock.wallNow, onFailure);
   const routes = createRoutes();
+  /** Where workers pass on what they do not serve. Abstract: it is in no folder, and ends with the process. */
+  const forwardTo = { path: `\0glm-proxy-${randomUUID()}`, secret: randomUUID() };
+  const forwardedAddresses = createForwardedAddressBook(forwardTo.secret);
+  const workers = memory === null ? null : openWorkers(memory);
   const server = createHttpServer({
     routes,
     clock,
-    bodyBudget: createByteBudget(bodyBytesMax),
-    settings: () => live.http,
+    bodyBudget: openBudget("bodies"),
+    settings: () => (workers === null ? live.http : { ...live.http, addresses: forwardedAddresses }),
     isDraining: () => calls.isDraining,
     control,
     serveCall: (call) => serveCall(call, stages),
@@ -157,6 +162,37 @@ export async function createApp(
 
   function onFailure(error: unknown, requestId: string): void {
     log.error({ request_id: requestId, err: error }, "request failed");
+  }
+
+  function openBudget(name: keyof SharedMemory): ByteBudget {
+    return memory === null
+      ? createByteBudget(bytesMax[name])
+      : createSharedByteBudget(bytesMax[name], memory[name], mainThread);
+  }
+
+  function openWorkers(shared: SharedMemory): WorkerPool {
+    return createWorkerPool({
+      count: workerCount,
+      settings: toWorkerSettings(settings),
+      version,
+      memory: shared,
+      forwardTo,
+      stages: {
+        identity,
+        quotas,
+        ledger,
+        scheduler,
+        clock,
+        settle(record, content) {
+          if (content !== null) books.capture.give(record, content);
+          settle(record);
+        },
+      },
+      clock,
+      onFailure,
+      onDeath: (error, callCount) =>
+        log.error({ err: error, calls: callCount }, "a worker died; another takes its place"),
+    });
   }
 
   function createRoutes(): RouteTable {
@@ -232,15 +268,17 @@ export async function createApp(
     sessionTokens.setLifetimes(toLifetimes(changed));
     upstream.configure(changed.glm.upstreams);
     scheduler.configure(changed.rateLimit);
+    workers?.apply(toWorkerSettings(changed));
     log.level = changed.log.level;
   }
 
   async function stop(): Promise<void> {
-    await calls.drain(settings.server.shutdownGraceMs);
+    const { shutdownGraceMs } = settings.server;
+    await Promise.all([calls.drain(shutdownGraceMs), workers?.drain(shutdownGraceMs)]);
     stopChecking();
     scheduler.close();
     control.close();
-    const closed = Promise.all([server.close(), controlSocket.close()]);
+    const closed = Promise.all([server.close(), controlSocket.close(), workers?.close()]);
     // Whoever still sends half a request does not keep the process alive.
     const cancel = clock.after(closeMsMax, server.destroy);
     await closed;
@@ -253,7 +291,9 @@ export async function createApp(
     routes,
     metrics,
     async start() {
-      const port = await server.listen(settings.server.host, settings.server.port);
+      const { host, port: wanted } = settings.server;
+      if (workers !== null) await server.listen({ path: forwardTo.path });
+      const port = await (workers === null ? server.listen({ host, port: wanted }) : workers.start(host, wanted));
       await openControlSocket();
       // Loaded now, or the first request to it would hold up the calls of that moment.
       void control.prepare();
@@ -263,36 +303,21 @@ export async function createApp(
     apply,
     snapshot: () => scheduler.snapshot(),
     stop,
-    abort: calls.abortAll,
+    abort() {
+      calls.abortAll();
+      workers?.abortAll();
+    },
   };
 }
 
 const closeMsMax = 1_000;
+/** Among those that share bounds. */
+const mainThread = 0;
+
+function toWorkerSettings({ server, glm, rateLimit, cache, proxy, ledger }: Settings): WorkerSettings {
+  return { server, glm, rateLimit, cache, proxy, ledger: { storesContent: ledger.storesContent } };
+}
 
 function toLifetimes({ auth }: Settings): TokenLifetimes {
   return { tokenSeconds: auth.tokenTtlSeconds, sessionSeconds: auth.sessionTtlSeconds };
-}
-
-/** What is derived from the settings and replaced as a whole when they change. */
-function toLive({ server, glm, rateLimit, cache }: Settings): {
-  rules: CallRules;
-  http: HttpSettings;
-  listing: readonly ListingKey[];
-} {
-  const { heartbeatGraceMs: graceMs, heartbeatStyle: style } = server;
-  return {
-    rules: createCallRules(glm.timeouts, glm.models, glm.aliases, glm.fallbacks, cache.models),
-    listing: glm.upstreams.map(({ name, kind }) => ({
-      kind,
-      models: rateLimit.keys.find((key) => key.name === name)?.models ?? null,
-    })),
-    http: {
-      bodyBytesMax: server.bodyBytesMax,
-      uploadBytesMax: server.uploadBytesMax,
-      writeStallMs: server.writeStallMs,
-      addresses: createAddressBook(server.trustedProxies),
-      heartbeats: server.heartbeatMs === null ? null : { intervalMs: server.heartbeatMs, graceMs, style },
-      sendsIetfFields: server.sendsIetfFields,
-    },
-  };
 }

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
+import { isMainThread } from "node:worker_threads";
 import { systemClock } from "./base/clock.ts";
 import { runCli } from "./cli.ts";
 import { CommandError } from "./commands/command-error.ts";
@@ -12,49 +13,54 @@ import { findRuntimeProblem } from "./runtime.ts";
 
 enableCompileCache?.();
 
-const problem = findRuntimeProblem(process.versions, process.execArgv, process.env.NODE_OPTIONS);
-if (problem !== null) {
-  console.error(problem);
-  process.exit(exitCodes.failure);
+// In a bundle, workers run this file too, for the sake of what else is in it.
+if (isMainThread) await main();
+
+async function main(): Promise<void> {
+  const problem = findRuntimeProblem(process.versions, process.execArgv, process.env.NODE_OPTIONS);
+  if (problem !== null) {
+    console.error(problem);
+    process.exit(exitCodes.failure);
+  }
+
+  const whenOutputCloses: (() => void)[] = [];
+
+  const world: World = {
+    env: process.env,
+    cwd: process.cwd(),
+    clock: systemClock,
+    version: readVersion(),
+    isTerminal: process.stdout.isTTY === true,
+    screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
+    print: (line) => void process.stdout.write(`${line}\n`),
+    printError: (line) => void process.stderr.write(`${line}\n`),
+    write: (text) => void process.stdout.write(text),
+    onOutputClosed: (handler) => void whenOutputCloses.push(handler),
+    async readInput() {
+      let text = "";
+      for await (const chunk of process.stdin.setEncoding("utf8")) text += chunk;
+      return text;
+    },
+    ask: process.stdin.isTTY ? (question) => ask(question, true) : null,
+    askSecret: process.stdin.isTTY ? (question) => ask(question, false) : null,
+    readKeys: process.stdin.isTTY ? readKeys : null,
+    onSignal: (signal, handler) => void process.on(signal, handler),
+    onUnexpected(handler) {
+      process.on("uncaughtException", handler);
+      process.on("unhandledRejection", handler);
+    },
+  };
+
+  // A reader that goes away (as `| head` does) is no failure of ours.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      if (stream === process.stdout) for (const handler of whenOutputCloses.splice(0)) handler();
+    });
+  }
+
+  process.exitCode = await runCli(process.argv.slice(2), world);
 }
-
-const whenOutputCloses: (() => void)[] = [];
-
-const world: World = {
-  env: process.env,
-  cwd: process.cwd(),
-  clock: systemClock,
-  version: readVersion(),
-  isTerminal: process.stdout.isTTY === true,
-  screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
-  print: (line) => void process.stdout.write(`${line}\n`),
-  printError: (line) => void process.stderr.write(`${line}\n`),
-  write: (text) => void process.stdout.write(text),
-  onOutputClosed: (handler) => void whenOutputCloses.push(handler),
-  async readInput() {
-    let text = "";
-    for await (const chunk of process.stdin.setEncoding("utf8")) text += chunk;
-    return text;
-  },
-  ask: process.stdin.isTTY ? (question) => ask(question, true) : null,
-  askSecret: process.stdin.isTTY ? (question) => ask(question, false) : null,
-  readKeys: process.stdin.isTTY ? readKeys : null,
-  onSignal: (signal, handler) => void process.on(signal, handler),
-  onUnexpected(handler) {
-    process.on("uncaughtException", handler);
-    process.on("unhandledRejection", handler);
-  },
-};
-
-// A reader that goes away (as `| head` does) is no failure of ours.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    if (stream === process.stdout) for (const handler of whenOutputCloses.splice(0)) handler();
-  });
-}
-
-process.exitCode = await runCli(process.argv.slice(2), world);
 
 /** On standard error, so that the answer of a command can go into a pipe. */
 async function ask(question: string, isShown: boolean): Promise<string> {

@@ -1,6 +1,8 @@
-// What a call goes through, as the gateway sees it. Built in app.ts.
+// What a call goes through, as the gateway sees it: of each port what a call needs. Built in app.ts, and in a worker where
+// some of them are the main thread's.
 
 import type { Scheduler } from "./admission/scheduler.ts";
+import type { Awaitable } from "./base/awaitable.ts";
 import type { Clock } from "./base/clock.ts";
 import type { AnswerCache } from "./cache/answer-cache.ts";
 import type { CallRegistry } from "./call-registry.ts";
@@ -9,21 +11,21 @@ import type { ContentCapture } from "./ledger/content-capture.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import type { Settle } from "./ledger/record.ts";
 import type { ObjectGuard } from "./object-guard.ts";
-import type { Quotas } from "./quota/quotas.ts";
+import type { Quotas, Reservation } from "./quota/quotas.ts";
 import type { RelayBounds } from "./relay/relay.ts";
 import type { CallRules } from "./rules.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
 export interface Stages {
-  readonly calls: CallRegistry;
-  readonly identity: Identity;
+  readonly calls: Pick<CallRegistry, "enter" | "requireOpen">;
+  readonly identity: Pick<Identity, "identify">;
   readonly objects: ObjectGuard;
-  readonly quotas: Quotas;
-  readonly ledger: Ledger;
-  readonly capture: ContentCapture;
-  readonly cache: AnswerCache;
-  readonly scheduler: Scheduler;
-  readonly upstream: Upstream;
+  readonly quotas: { reserve(...asked: Parameters<Quotas["reserve"]>): Awaitable<Reservation> };
+  readonly ledger: Pick<Ledger, "begin">;
+  readonly capture: Pick<ContentCapture, "open">;
+  readonly cache: Pick<AnswerCache, "open">;
+  readonly scheduler: Pick<Scheduler, "admit" | "allowances">;
+  readonly upstream: Pick<Upstream, "send">;
   readonly relayBounds: RelayBounds;
   readonly settle: Settle;
   readonly clock: Clock;

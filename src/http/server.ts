@@ -38,6 +38,7 @@ export interface HttpServerOptions {
   formatFor(path: string): RefusalFormat;
   /** In words, what to ask for instead of a path that there is not. */
   findHint(path: string): string | undefined;
+  readonly connectionsMax?: number;
   /** Told of failures that are nobody's expected refusal. */
   onFailure(error: unknown, requestId: string): void;
 }
@@ -55,16 +56,21 @@ export interface HttpSettings {
 }
 
 export interface HttpServer {
-  /** Rejects with Node's error when the port can't be had. Resolves with the port. */
-  listen(host: string, port: number): Promise<number>;
+  /** Rejects with Node's error when the port can't be had. Resolves with the port; 0 for a path. */
+  listen(where: ListenAddress): Promise<number>;
   /** Takes no more connections, and closes the idle ones. Resolves when all are closed. */
   close(): Promise<void>;
   /** Destroys every connection. */
   destroy(): void;
 }
 
-/** Most connections at once; beyond it new ones are dropped before they cost anything. */
-const connectionsMax = 10_000;
+/** A port, which threads may share, or a local socket. */
+export type ListenAddress =
+  | { readonly host: string; readonly port: number; readonly reusePort?: boolean }
+  | { readonly path: string };
+
+/** Most connections at once, unless fewer are said; beyond it new ones are dropped before they cost anything. */
+export const connectionsMax = 10_000;
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { routes, clock, control } = options;
@@ -88,7 +94,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   });
   server.maxHeadersCount = 0; // never drop any silently: the guard counts them
   server.maxRequestsPerSocket = 1_000;
-  server.maxConnections = connectionsMax;
+  server.maxConnections = options.connectionsMax ?? connectionsMax;
 
   server.on("request", handle);
   server.on("checkContinue", handle);
@@ -203,7 +209,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   }
 
   return {
-    listen: (host, port) => listen(server, host, port),
+    listen: (where) => listen(server, where),
     close() {
       const { promise, resolve } = Promise.withResolvers<void>();
       server.close(() => resolve());
@@ -214,12 +220,13 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   };
 }
 
-function listen(server: Server, host: string, port: number): Promise<number> {
+function listen(server: Server, where: ListenAddress): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   server.once("error", reject);
-  server.listen({ host, port }, () => {
+  server.listen({ ...where }, () => {
     server.off("error", reject);
-    resolve((server.address() as AddressInfo).port);
+    const address = server.address() as AddressInfo | string;
+    resolve(typeof address === "string" ? 0 : address.port);
   });
   return promise;
 }

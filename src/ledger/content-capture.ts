@@ -10,6 +10,8 @@ export interface ContentCapture {
   open(record: CallRecord, caller: { readonly keepsContent: boolean }, prompt: Buffer): NoteAnswer | null;
   /** What was said in a call that has ended. Once. */
   take(record: CallRecord): Content | null;
+  /** What was heard of it elsewhere, to be taken here. */
+  give(record: CallRecord, content: Content): void;
 }
 
 export type NoteAnswer = (bytes: Buffer) => void;
@@ -26,6 +28,7 @@ export const contentBytesMax = 256 * 1024;
 
 export function createContentCapture(isOn: () => boolean, clock: Clock): ContentCapture {
   const calls = new WeakMap<CallRecord, Heard>();
+  const given = new WeakMap<CallRecord, Content>();
   return {
     open(record, { keepsContent }, prompt) {
       if (!keepsContent || !isOn()) return null;
@@ -42,7 +45,7 @@ export function createContentCapture(isOn: () => boolean, clock: Clock): Content
     },
     take(record) {
       const heard = calls.get(record);
-      if (!heard) return null;
+      if (!heard) return given.get(record) ?? null;
       calls.delete(record);
       const { prompt, answer, totalBytes } = heard;
       return {
@@ -51,6 +54,7 @@ export function createContentCapture(isOn: () => boolean, clock: Clock): Content
         storedAt: Math.round(clock.wallNow()),
       };
     },
+    give: (record, content) => void given.set(record, content),
   };
 }
 

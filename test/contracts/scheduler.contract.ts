@@ -652,7 +652,7 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
       const answers: boolean[] = [];
       for (let count = 0; count < 3; count++) {
         const ticket = await startCall(scheduler, clock);
-        answers.push(ticket.report(verdict("failed", "1234")));
+        answers.push(await ticket.report(verdict("failed", "1234")));
         ticket.release("ended");
       }
       assert.deepEqual(answers, [true, true, false]);

@@ -42,6 +42,7 @@ export const testSettings: Settings = {
   server: {
     host: "127.0.0.1",
     port: 0,
+    workers: Number(process.env.GLM_PROXY_TEST_WORKERS ?? 1),
     bodyBytesMax: 1024 * 1024,
     uploadBytesMax: 8 * 1024 * 1024,
     shutdownGraceMs: 2_000,

@@ -1,0 +1,13 @@
+// How many bytes may be in memory at once, of all calls together, however many threads serve them; and of one alone.
+
+const mebibyte = 1024 * 1024;
+
+export const bytesMax = {
+  /** Request bodies. */
+  bodies: 256 * mebibyte,
+  /** Answers that are collected. */
+  collected: 256 * mebibyte,
+  /** Bytes of answers that wait for their clients. */
+  unsent: 64 * mebibyte,
+  unsentOfOne: mebibyte,
+} as const;
