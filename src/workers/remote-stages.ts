@@ -180,9 +180,10 @@ export class RemoteStages
   }
 
   #ask<Kind extends CallAnswer["kind"]>(question: Question): Promise<Answered<Kind>> {
-    this.#asked = Promise.withResolvers();
+    const asked = Promise.withResolvers<CallAnswer>();
+    this.#asked = asked;
     this.#tell(question);
-    return this.#asked.promise as Promise<Answered<Kind>>;
+    return asked.promise as Promise<Answered<Kind>>;
   }
 
   #settle(): PromiseWithResolvers<CallAnswer> | null {
@@ -227,6 +228,7 @@ class RemoteTicket implements Ticket {
   }
 
   noteBytes(count: number): void {
+    if (this.#isReleased) return;
     if (this.#untoldBytes === 0 && count > 0) this.#tellLater(this);
     this.#untoldBytes += count;
   }

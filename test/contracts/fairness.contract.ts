@@ -41,7 +41,7 @@ export function fairnessContract(name: string, createScheduler: SchedulerFactory
   }
 
   function finish(ticket: Ticket): void {
-    ticket.report(verdict("good", ""));
+    void ticket.report(verdict("good", ""));
     ticket.release("ended");
     ticket.settle(usage);
   }
@@ -178,7 +178,7 @@ export function fairnessContract(name: string, createScheduler: SchedulerFactory
       const { clock, scheduler } = setUp({ startsPerSecond: 100, tokensPerMinute: 1_000, queueTimeoutMs: 120_000 });
       const first = await start(scheduler, clock, { wish: { inputBytes: 0, outputTokensMax: 700 } });
       const second = arrive(scheduler, { wish: { inputBytes: 0, outputTokensMax: 700 } });
-      first.report(verdict("good", ""));
+      await first.report(verdict("good", ""));
       first.release("ended");
       first.settle({ ...usage, promptTokens: 0, completionTokens: 700 });
       await clock.advance(60_000);
@@ -215,7 +215,7 @@ export function fairnessContract(name: string, createScheduler: SchedulerFactory
       const first = await start(scheduler, clock);
       const refused = await start(scheduler, clock);
       const newer = arrive(scheduler);
-      assert.equal(refused.report(verdict("over_limit", "1302")), true);
+      assert.equal(await refused.report(verdict("over_limit", "1302")), true);
       refused.release("ended");
       refused.settle(null);
       const again = arrive(scheduler, { wish: { place: refused.place } });
@@ -231,7 +231,7 @@ export function fairnessContract(name: string, createScheduler: SchedulerFactory
       const { clock, scheduler } = setUp({ queueTimeoutMs: 5_000 });
       const refused = await start(scheduler, clock);
       await clock.advance(1_000);
-      refused.report(verdict("over_limit", "1302", 60_000));
+      await refused.report(verdict("over_limit", "1302", 60_000));
       refused.release("ended");
       refused.settle(null);
       const again = arrive(scheduler, { wish: { place: refused.place } });
@@ -246,7 +246,7 @@ export function fairnessContract(name: string, createScheduler: SchedulerFactory
       const refused = await start(scheduler, clock, { wish: { model: "glm-5" } });
       await start(scheduler, clock, { wish: { model: "glm-5" } });
       const waiting = arrive(scheduler, { wish: { model: "glm-5" } });
-      assert.equal(refused.report(verdict("quota", "1308", 3_600_000)), false);
+      assert.equal(await refused.report(verdict("quota", "1308", 3_600_000)), false);
       refused.release("ended");
       const late = arrive(scheduler, { wish: { model: "glm-5" } });
       await clock.advance(0);
@@ -259,7 +259,7 @@ export function fairnessContract(name: string, createScheduler: SchedulerFactory
     it("disable a key whose account is refused, until one call a minute later finds it good", async () => {
       const { clock, scheduler } = setUp({ startsPerSecond: 1_000, queueTimeoutMs: 5_000 });
       const refused = await start(scheduler, clock);
-      refused.report(verdict("account", "1001"));
+      await refused.report(verdict("account", "1001"));
       refused.release("ended");
       const meanwhile = arrive(scheduler);
       await clock.advance(0);
@@ -277,7 +277,7 @@ export function fairnessContract(name: string, createScheduler: SchedulerFactory
     it("let the calls of an overloaded model wait, with one that tries after a moment", async () => {
       const { clock, scheduler } = setUp({ startsPerSecond: 1_000 });
       const refused = await start(scheduler, clock);
-      assert.equal(refused.report(verdict("overloaded", "1305", 2_000)), true);
+      assert.equal(await refused.report(verdict("overloaded", "1305", 2_000)), true);
       refused.release("ended");
       const [again, other] = [arrive(scheduler, { wish: { place: refused.place } }), arrive(scheduler)];
       await clock.advance(1_999);
@@ -340,7 +340,7 @@ export function fairnessContract(name: string, createScheduler: SchedulerFactory
       const refused = await start(scheduler, clock);
       const client = new AbortController();
       arrive(scheduler, { signal: client.signal });
-      refused.report(verdict("over_limit", "1302"));
+      await refused.report(verdict("over_limit", "1302"));
       refused[Symbol.dispose]();
       client.abort();
       await clock.advance(0);

@@ -58,7 +58,7 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
     given: Verdict,
     options: ArrivalOptions = {},
   ): Promise<Arrival | null> {
-    const isWorthAnotherTry = ticket.report(given);
+    const isWorthAnotherTry = await ticket.report(given);
     ticket.release("ended");
     ticket.settle(null);
     if (!isWorthAnotherTry) return null;
@@ -138,7 +138,7 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
       const { clock, scheduler } = setUp([keyOf("a", { account: "lab" }), keyOf("b", { account: "lab" })]);
       const running = [];
       for (let count = 0; count < 4; count++) running.push(await start(scheduler, clock));
-      running[3]?.report(verdictOf("over_limit", "1302"));
+      await running[3]?.report(verdictOf("over_limit", "1302"));
       const learned = scheduler.gauges().lanes.filter(({ model }) => model !== null);
       assert.deepEqual(
         learned.map(({ upstreamKey, learnedConcurrency }) => [upstreamKey, learnedConcurrency]),
@@ -274,7 +274,7 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
       const second = await start(scheduler, clock, { userId: "bob" });
       const again = await answer(scheduler, clock, first, verdictOf("failed", "1234"));
       assert.equal(again?.ticket, null);
-      second.report(verdictOf("account", "1001"));
+      await second.report(verdictOf("account", "1001"));
       second.release("ended");
       await clock.advance(0);
       assert.equal(usedKey(again), first.upstreamKey);
@@ -289,7 +289,7 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
       assert.equal(again?.refusal, null, "the queue's five seconds have not begun");
       const place = hasty.place;
       assert.equal(place.deadlineAt, 5_000);
-      assert.ok(hasty.report(verdictOf("unreachable")), "the first key may be back in time");
+      assert.ok(await hasty.report(verdictOf("unreachable")), "the first key may be back in time");
       assert.equal(hasty.place.deadlineAt, 12_000);
     });
 
@@ -321,7 +321,7 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
       const waits: number[] = [];
       for (let round = 0; round < 8; round++) {
         const ticket = await start(scheduler, clock);
-        ticket.report(unreachable);
+        await ticket.report(unreachable);
         ticket.release("aborted");
         const [lane] = scheduler.gauges().lanes;
         waits.push(lane?.blockedMs ?? 0);
@@ -335,7 +335,7 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
       const next = arrive(scheduler);
       await clock.advance(0);
       assert.equal(next.ticket, null, "one call finds out whether it is back");
-      probe.report(good);
+      await probe.report(good);
       await clock.advance(0);
       assert.ok(next.ticket, "it is");
     });
@@ -344,9 +344,9 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
       const { clock, scheduler } = setUp([keyOf("only")]);
       const slow = await start(scheduler, clock);
       await clock.advance(1_000);
-      (await start(scheduler, clock)).report(good);
+      await (await start(scheduler, clock)).report(good);
       await clock.advance(1_000);
-      slow.report(unreachable);
+      await slow.report(unreachable);
       assert.equal(scheduler.gauges().lanes[0]?.blockedMs, 0);
     });
 
@@ -354,7 +354,7 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
       const { clock, scheduler } = setUp([keyOf("only")], { queueTimeoutMs: 5_000 });
       for (let round = 0; round < 4; round++) {
         const ticket = await start(scheduler, clock);
-        ticket.report(unreachable);
+        await ticket.report(unreachable);
         ticket.release("aborted");
         if (round < 3) await clock.advance(scheduler.gauges().lanes[0]?.blockedMs ?? 0);
       }
@@ -373,14 +373,14 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
       scheduler.configure(poolOf([keyOf("new", { concurrencyMax: 1 })]));
       await clock.advance(0);
       assert.equal(waiting.ticket?.upstreamKey, "new");
-      running.report(verdictOf("account", "1001"));
+      await running.report(verdictOf("account", "1001"));
       running.release("ended");
       assert.equal(scheduler.gauges().lanes.find(({ upstreamKey }) => upstreamKey === "new")?.isDisabled, false);
     });
 
     it("are tried again after a reload, as when a key was replaced by another of the same name", async () => {
       const { clock, scheduler } = setUp([keyOf("only")]);
-      (await start(scheduler, clock)).report(verdictOf("account", "1001"));
+      await (await start(scheduler, clock)).report(verdictOf("account", "1001"));
       const refused = arrive(scheduler);
       await clock.advance(0);
       assert.equal(refused.refusal, "upstream_account");
