@@ -61,13 +61,14 @@ export interface App {
 /** Threads of Node's pool for password hashes: half of its four, so that name resolution has room. */
 const hashingLimits = { runningMax: 2, waitingMax: 32 };
 
-/** Rejects with StoreError when its database can't be used. */
+/** Rejects with StoreError when its database can't be used. `workerUrl`: what workers run, where it is not the usual. */
 export async function createApp(
   initial: Settings,
   version: string,
   log: Logger,
   clock: Clock,
   describeConfig: () => readonly ConfigRow[] = () => [],
+  workerUrl?: URL,
 ): Promise<App> {
   let settings = initial;
   let live = toLive(settings);
@@ -190,8 +191,11 @@ export async function createApp(
       },
       clock,
       onFailure,
-      onDeath: (error, callCount) =>
-        log.error({ err: error, calls: callCount }, "a worker died; another takes its place"),
+      onDeath(error, callCount) {
+        metrics.countWorkerDeath();
+        log.error({ err: error, calls: callCount }, "a worker died: its calls are cut, another takes its place");
+      },
+      ...(workerUrl && { url: workerUrl }),
     });
   }
 

@@ -15,6 +15,8 @@ export interface Metrics {
   countDecision(decision: Decision): void;
   countLogin(outcome: string): void;
   countReload(result: "applied" | "rejected"): void;
+  /** A thread that served calls has died. */
+  countWorkerDeath(): void;
   noteQuotaDrift(largest: number): void;
 }
 
@@ -196,6 +198,7 @@ export function createMetrics({ version, gauges, ledger, cache, unsentBytes, use
     countDecision,
     countLogin: (outcome) => logins.inc({ outcome }),
     countReload: (result) => reloads.inc({ result }),
+    countWorkerDeath: () => alerts.inc({ what: "worker_died" }),
     noteQuotaDrift: (largest) => drift.set(largest),
   };
 }

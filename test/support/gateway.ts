@@ -118,6 +118,7 @@ export function withLimits(limits: AdmissionLimits, overrides: LimitOverrides = 
 export async function startGateway(
   overrides: Overrides = {},
   simulatorOptions: SimulatorOptions = {},
+  workerUrl?: URL,
 ): Promise<TestGateway> {
   const simulator = await startSimulator({ apiKeys: [upstreamKey], firstTokenMs: 5, tokenMs: 1, ...simulatorOptions });
   const settings: Settings = {
@@ -142,11 +143,17 @@ export async function startGateway(
   };
   const logLines: string[] = [];
   const log = pino({ level: settings.log.level, base: null }, { write: (line: string) => void logLines.push(line) });
-  const app = await createApp(settings, "0.0.0-test", log, systemClock).catch(async (error: unknown) => {
+  const app = await createApp(settings, "0.0.0-test", log, systemClock, () => [], workerUrl).catch(
+    async (error: unknown) => {
+      await simulator.close();
+      throw error;
+    },
+  );
+  const port = await app.start().catch(async (error: unknown) => {
+    await app.stop();
     await simulator.close();
     throw error;
   });
-  const port = await app.start();
   const url = `http://127.0.0.1:${port}`;
   return {
     url,
