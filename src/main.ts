@@ -15,6 +15,7 @@ enableCompileCache?.();
 
 // In a bundle, workers run this file too, for the sake of what else is in it.
 if (isMainThread) await main();
+else await import("./workers/worker.ts");
 
 async function main(): Promise<void> {
   const problem = findRuntimeProblem(process.versions, process.execArgv, process.env.NODE_OPTIONS);

@@ -76,7 +76,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   let { settings } = options;
   const members = new Map<number, Member>();
   let address: WorkerOptions["listen"] = { host: "", port: 0 };
-  let state: "serving" | "draining" | "closed" = "serving";
+  let state: "starting" | "serving" | "draining" | "closed" = "starting";
   let cancelStandings = () => {};
 
   function open(thread: number): Member {
@@ -155,7 +155,8 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     member.listening.reject(error);
     member.drained.resolve();
     member.ended.resolve();
-    if (state === "closed" || members.get(thread) !== member) return;
+    // What can't begin is told to who starts the pool.
+    if (state === "starting" || state === "closed") return;
     options.onDeath(error, callCount);
     if (state === "serving") clock.after(restartMs, () => reopen(thread));
   }
@@ -187,6 +188,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
         address = { host, port: chosen, reusePort: true };
         const others = Array.from({ length: count - 1 }, (_, index) => open(index + 2));
         await Promise.all(others.map(({ listening }) => listening.promise));
+        state = "serving";
         tellStandings();
         return chosen;
       } catch (error) {
@@ -200,7 +202,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       tellAll({ kind: "apply", settings });
     },
     async drain(graceMs) {
-      if (state === "serving") state = "draining";
+      if (state !== "closed") state = "draining";
       tellAll({ kind: "drain", graceMs });
       await Promise.all(Array.from(members.values(), ({ drained }) => drained.promise));
     },

@@ -130,7 +130,7 @@ async function serve(port: MessagePort, options: WorkerOptions): Promise<void> {
 }
 
 const data = workerData as { worker?: WorkerOptions } | null;
-if (!isMainThread && parentPort && data?.worker) await serve(parentPort, data.worker);
+if (!isMainThread && parentPort && data?.worker) void serve(parentPort, data.worker);
 
 /** What a Worker is started with: this very file, or the bundle that it is a part of. */
 export const workerUrl = new URL(import.meta.url);
