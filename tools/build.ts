@@ -1,4 +1,4 @@
-// Bundles the gateway into one file that runs on Node without this checkout: dist/glm-proxy.js.
+// Bundles the gateway into one file that runs on Node without this checkout: dist/glm-proxy.js, or where it is told to.
 
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
@@ -8,9 +8,9 @@ import { sqliteThreadPlugin } from "./sqlite-thread-plugin.ts";
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
-const outfile = "dist/glm-proxy.js";
+const outfile = process.argv[2] ?? "dist/glm-proxy.js";
 
-rmSync("dist", { recursive: true, force: true });
+if (process.argv[2] === undefined) rmSync("dist", { recursive: true, force: true });
 await build({
   entryPoints: ["src/main.ts"],
   outfile,

@@ -1,11 +1,14 @@
 // Several threads that serve calls on one port: to clients and to GLM they are one gateway.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { hash, randomBytes } from "node:crypto";
 import { Agent, request as openRequest } from "node:http";
 import { createServer } from "node:net";
 import { after, afterEach, before, describe, it } from "node:test";
+import { startSimulator } from "../../src/simulator/simulator.ts";
 import { chat, type Sent, send, startGateway, type TestGateway, until } from "../support/gateway.ts";
+import { createWorkspace, serve } from "../support/process.ts";
 
 const server = { workers: 2 };
 const mortal = new URL("../support/mortal-worker.ts", import.meta.url);
@@ -274,6 +277,36 @@ describe("workers and the life of the process", () => {
       assert.match(text, /data: \[DONE\]\n\n$/);
     } finally {
       await gateway.stop();
+    }
+  });
+});
+
+describe("a bundle with workers", () => {
+  it("serves as the sources do, and ends in order", async () => {
+    const workspace = createWorkspace();
+    const simulator = await startSimulator({ apiKeys: ["sim.key"], firstTokenMs: 5, tokenMs: 1 });
+    try {
+      const bundle = workspace.path("glm-proxy.mjs");
+      execFileSync(process.execPath, ["tools/build.ts", bundle], { cwd: new URL("../../", import.meta.url) });
+      workspace.write(
+        "config.toml",
+        `[server]\nhost = "127.0.0.1"\nworkers = 2\n[glm]\nbase_url = "${simulator.baseUrl}"\n
+         [[auth.users]]\nusername = "ada"\npassword = "pass of ada"\n`,
+      );
+      const env = { GLM_FLASH_API_KEY: "sim.key", XDG_DATA_HOME: workspace.path("data") };
+      const served = await serve(["--config", workspace.path("config.toml")], workspace, env, bundle);
+      const login = await send(`${served.url}/auth/login`, { body: { username: "ada", password: "pass of ada" } });
+      const { token } = login.json as { token: string };
+      const answer = await send(`${served.url}/v1/chat/completions`, { token, body: { ...chat(), stream: true } });
+      assert.match(answer.text, /data: \[DONE\]\n\n$/);
+      assert.equal(await served.stop(), 0);
+      assert.deepEqual(
+        served.log().filter(({ level }) => level === "error"),
+        [],
+      );
+    } finally {
+      await simulator.close();
+      workspace.remove();
     }
   });
 });

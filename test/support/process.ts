@@ -43,8 +43,9 @@ export function run(
   workspace: Workspace,
   env: Record<string, string> = {},
   input?: string,
+  file = main,
 ): Run {
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [file, ...args], {
     cwd: workspace.folder,
     env: { PATH: process.env.PATH ?? "", HOME: workspace.folder, ...env },
     stdio: "pipe",
@@ -77,13 +78,14 @@ export interface Served extends Run {
   stop(): Promise<number | string>;
 }
 
-/** Runs `serve` and waits until it is ready. */
+/** Runs `serve` and waits until it is ready. `file`: the sources, or a bundle. */
 export async function serve(
   args: readonly string[],
   workspace: Workspace,
   env: Record<string, string> = {},
+  file = main,
 ): Promise<Served> {
-  const started = run(["serve", "--port", "0", ...args], workspace, env);
+  const started = run(["serve", "--port", "0", ...args], workspace, env, undefined, file);
   const findReady = () => started.log().find(({ msg }) => msg === "ready");
   try {
     await until("it is ready", () => findReady() !== undefined || started.child.exitCode !== null, 15_000);
