@@ -35,9 +35,7 @@ import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { createSetup } from "./people/setup.ts";
 import { checkQuotasHourly, type QuotaCheck } from "./quota-check.ts";
 import type { Stages } from "./stages.ts";
-import { anthropicSurface } from "./surfaces/anthropic-surface.ts";
-import { catalogue, countTokensPaths, findHint, modelsPaths, namesOfOthers } from "./surfaces/catalogue.ts";
-import { openAiSurface } from "./surfaces/openai-surface.ts";
+import { catalogue, countTokensPaths, findHint, modelsPaths, namesOfOthers, surfaceOf } from "./surfaces/catalogue.ts";
 import { createUpstreamPool } from "./upstream/upstream-pool.ts";
 import type { SharedMemory, WorkerSettings } from "./workers/messages.ts";
 import { createSharedMemory, createWorkerPool, type WorkerPool } from "./workers/worker-pool.ts";
@@ -156,7 +154,7 @@ export async function createApp(
     control,
     serveCall: (call) => serveCall(call, stages),
     identify: identity.identify,
-    formatFor: (path) => (/\/messages(?:[/?]|$)/.test(path) ? anthropicSurface : openAiSurface).formatRefusal,
+    formatFor: (path) => surfaceOf(path).formatRefusal,
     findHint,
     onFailure,
   });
@@ -282,11 +280,7 @@ export async function createApp(
     stopChecking();
     scheduler.close();
     control.close();
-    const closed = Promise.all([server.close(), controlSocket.close(), workers?.close()]);
-    // Whoever still sends half a request does not keep the process alive.
-    const cancel = clock.after(closeMsMax, server.destroy);
-    await closed;
-    cancel();
+    await Promise.all([server.close(), controlSocket.close(), workers?.close()]);
     await upstream.close();
     await books.close();
   }
@@ -314,7 +308,6 @@ export async function createApp(
   };
 }
 
-const closeMsMax = 1_000;
 /** Among those that share bounds. */
 const mainThread = 0;
 

@@ -58,9 +58,12 @@ export interface HttpSettings {
 export interface HttpServer {
   /** Rejects with Node's error when the port can't be had. Resolves with the port; 0 for a path. */
   listen(where: ListenAddress): Promise<number>;
-  /** Takes no more connections, and closes the idle ones. Resolves when all are closed. */
+  /**
+   * Takes no more connections, and closes the idle ones. Resolves when all are closed; whoever still sends half a request
+   * after a second does not keep the process alive.
+   */
   close(): Promise<void>;
-  /** Destroys every connection. */
+  /** Destroys every connection, now. */
   destroy(): void;
 }
 
@@ -71,6 +74,7 @@ export type ListenAddress =
 
 /** Most connections at once, unless fewer are said; beyond it new ones are dropped before they cost anything. */
 export const connectionsMax = 10_000;
+const closeMsMax = 1_000;
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { routes, clock, control } = options;
@@ -208,15 +212,23 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     );
   }
 
+  function destroy(): void {
+    server.closeAllConnections();
+  }
+
   return {
     listen: (where) => listen(server, where),
     close() {
       const { promise, resolve } = Promise.withResolvers<void>();
-      server.close(() => resolve());
+      const cancel = clock.after(closeMsMax, destroy);
+      server.close(() => {
+        cancel();
+        resolve();
+      });
       server.closeIdleConnections();
       return promise;
     },
-    destroy: () => server.closeAllConnections(),
+    destroy,
   };
 }
 

@@ -1,10 +1,13 @@
 // Which endpoint is at which path: every dialect under each base that its clients put before it.
 
+import { anthropicSurface } from "./anthropic-surface.ts";
 import { chatEndpoint } from "./chat-endpoint.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { messagesEndpoint } from "./messages-endpoint.ts";
 import { nativeEndpoints } from "./native-endpoints.ts";
+import { openAiSurface } from "./openai-surface.ts";
 import { responsesEndpoint } from "./responses-endpoint.ts";
+import type { Surface } from "./surface.ts";
 
 export interface CatalogueEntry {
   readonly method: string;
@@ -46,6 +49,11 @@ export const modelsPaths = [...openAiBases, ...glmBases, "/api/anthropic/v1"].ma
 
 function under(bases: readonly string[], method: string, path: string, endpoint: Endpoint): CatalogueEntry[] {
   return bases.map((base) => ({ method, path: base + path, endpoint }));
+}
+
+/** The dialect of who asks for such a path, whether there is one or not. */
+export function surfaceOf(path: string): Surface {
+  return /\/messages(?:[/?]|$)/.test(path) ? anthropicSurface : openAiSurface;
 }
 
 /** In words, what to ask for instead of a path that there is not; undefined: nothing comes to mind. */

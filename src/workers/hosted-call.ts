@@ -16,6 +16,7 @@ import {
   type CallAnswer,
   type CallQuestion,
   packRefusal,
+  type Said,
   unpackRecord,
   unpackRefusal,
   type WireRecord,
@@ -32,9 +33,7 @@ export interface HostStages {
   settle(record: CallRecord, content: Content | null): void;
 }
 
-type Answer = CallAnswer extends infer Each ? (Each extends unknown ? Omit<Each, "call"> : never) : never;
-
-const nothingLeft: readonly RemainingLimit[] = [];
+type Answer = Said<CallAnswer>;
 
 export class HostedCall {
   readonly #stages: HostStages;
@@ -128,16 +127,12 @@ export class HostedCall {
 
   #reserve(wish: Parameters<Quotas["reserve"]>[1]): void {
     try {
-      const { estimate, warnings } = this.#keep(this.#stages.quotas.reserve(this.#knownCaller(), wish));
-      this.#answer({ kind: "reserved", estimate, warnings });
+      const reservation = this.#stages.quotas.reserve(this.#knownCaller(), wish);
+      this.#reservation = reservation;
+      this.#answer({ kind: "reserved", estimate: reservation.estimate, warnings: reservation.warnings });
     } catch (error) {
       this.#refuse(error);
     }
-  }
-
-  #keep(reservation: Reservation): Reservation {
-    this.#reservation = reservation;
-    return reservation;
   }
 
   #begin(wire: WireRecord): void {
@@ -201,7 +196,7 @@ export class HostedCall {
   }
 
   #allowances(): readonly RemainingLimit[] {
-    return this.#caller === null ? nothingLeft : this.#stages.scheduler.allowances(this.#caller);
+    return this.#caller === null ? [] : this.#stages.scheduler.allowances(this.#caller);
   }
 
   #knownCaller(): Caller {

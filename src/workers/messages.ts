@@ -86,6 +86,9 @@ export type CallAnswer = { readonly call: number } & (
   | { readonly kind: "refused"; readonly refusal: WireRefusal; readonly allowances: readonly RemainingLimit[] }
 );
 
+/** Of a message about a call, what is said. */
+export type Said<Message extends { readonly call: number }> = Message extends unknown ? Omit<Message, "call"> : never;
+
 export type WireWish = Omit<AdmissionWish, "onQueued">;
 export type WireTicket = Pick<Ticket, "upstreamKey" | "queuePosition" | "etaMs" | "waitedMs" | "place">;
 export type WireRecord = Omit<CallRecord, "reservation" | "refusal"> & { readonly refusal: WireRefusal | null };

@@ -7,6 +7,7 @@ import { createManualClock, type ManualClock } from "../../test/support/manual-c
 import { createMemoryScheduler } from "../admission/memory-scheduler.ts";
 import type { AdmissionLimits, AdmissionWish, Scheduler, Standing } from "../admission/scheduler.ts";
 import { type Charge, noCharge } from "../base/charge.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Caller, Principal } from "../base/principal.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { Content } from "../ledger/change.ts";
@@ -19,6 +20,7 @@ import { bytesEveryMs, createRemoteCalls, type RemoteCalls } from "./remote-stag
 function connect(
   stages: Partial<HostStages> & Pick<HostStages, "clock" | "scheduler">,
   contentOf: (record: CallRecord) => Content | null = () => null,
+  clock: Clock = stages.clock,
 ): { readonly remote: RemoteCalls; readonly hosted: Map<number, HostedCall>; readonly asked: CallQuestion[] } {
   const hosted = new Map<number, HostedCall>();
   const asked: CallQuestion[] = [];
@@ -36,7 +38,7 @@ function connect(
       call.take(structuredClone(question));
     },
     contentOf,
-    stages.clock,
+    clock,
   );
   return { remote, hosted, asked };
 }
@@ -70,7 +72,13 @@ class Believed {
 function createRemoteScheduler(limits: AdmissionLimits, clock: ManualClock): Scheduler {
   const scheduler = createMemoryScheduler(limits, clock);
   const identify = (credential: string | null) => new Believed(credential) as unknown as Promise<Caller>;
-  const { remote, hosted } = connect({ scheduler, clock, identity: { identify } });
+  // Bytes are told at once: the only timers are the scheduler's.
+  const promptly = (callback: () => void) => {
+    queueMicrotask(callback);
+    return () => {};
+  };
+  const tellClock = { ...clock, after: (_ms: number, callback: () => void) => promptly(callback) };
+  const { remote, hosted } = connect({ scheduler, clock, identity: { identify } }, () => null, tellClock);
   /** As the pool does in its own time. */
   function tellStandings(): void {
     for (const call of hosted.values()) call.tellStanding();

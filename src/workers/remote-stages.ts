@@ -18,11 +18,12 @@ import {
   type CallQuestion,
   packRecord,
   packRefusal,
+  type Said,
   unpackRefusal,
   type WireTicket,
 } from "./messages.ts";
 
-type Question = CallQuestion extends infer Each ? (Each extends unknown ? Omit<Each, "call"> : never) : never;
+type Question = Said<CallQuestion>;
 type Answered<Kind extends CallAnswer["kind"]> = Extract<CallAnswer, { kind: Kind }>;
 
 export interface RemoteCalls {

@@ -29,7 +29,6 @@ export interface WorkerPool {
   drain(graceMs: number): Promise<void>;
   abortAll(): void;
   close(): Promise<void>;
-  readonly size: number;
 }
 
 export interface WorkerPoolOptions {
@@ -216,9 +215,6 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       });
       await Promise.all(Array.from(members.values(), ({ ended }) => ended.promise));
       cancel();
-    },
-    get size() {
-      return members.size;
     },
   };
 }

@@ -17,15 +17,11 @@ import { toLive } from "../live.ts";
 import { bytesMax } from "../memory-bounds.ts";
 import type { ObjectGuard } from "../object-guard.ts";
 import type { Stages } from "../stages.ts";
-import { anthropicSurface } from "../surfaces/anthropic-surface.ts";
-import { catalogue, dialectEndpoints, findHint } from "../surfaces/catalogue.ts";
-import { openAiSurface } from "../surfaces/openai-surface.ts";
+import { catalogue, dialectEndpoints, findHint, surfaceOf } from "../surfaces/catalogue.ts";
 import { createUpstreamPool } from "../upstream/upstream-pool.ts";
 import { createMailbox } from "./mailbox.ts";
 import { packError, type ToMain, type ToWorker, type WorkerOptions } from "./messages.ts";
 import { createRemoteCalls } from "./remote-stages.ts";
-
-const closeMsMax = 1_000;
 
 /** None of the endpoints here has to do with objects. */
 const noObjects: ObjectGuard = {
@@ -83,7 +79,7 @@ async function serve(port: MessagePort, options: WorkerOptions): Promise<void> {
     },
     // Routes of that kind are the main thread's.
     identify: () => Promise.reject(new Error("a worker has no routes but those of calls")),
-    formatFor: (path) => (/\/messages(?:[/?]|$)/.test(path) ? anthropicSurface : openAiSurface).formatRefusal,
+    formatFor: (path) => surfaceOf(path).formatRefusal,
     findHint,
     connectionsMax: options.connectionsMax,
     onFailure: (error, requestId) => mailbox.post({ kind: "failure", requestId, error: packError(error) }),
@@ -95,9 +91,7 @@ async function serve(port: MessagePort, options: WorkerOptions): Promise<void> {
   }
 
   async function close(): Promise<void> {
-    const cancel = clock.after(closeMsMax, server.destroy);
     await server.close();
-    cancel();
     await upstream.close();
     port.close();
   }
