@@ -25,7 +25,7 @@ export interface WorkerPool {
   /** Resolves with the port that all of them listen on. Rejects with Node's error when it can't be had. */
   start(host: string, port: number): Promise<number>;
   apply(settings: WorkerSettings): void;
-  /** No more calls; resolves when none lives in any worker. */
+  /** No more calls; resolves when none lives in any worker, at the latest 2 s after the grace. */
   drain(graceMs: number): Promise<void>;
   abortAll(): void;
   close(): Promise<void>;
@@ -55,8 +55,8 @@ export function createSharedMemory(workerCount: number): SharedMemory {
 const restartMs = 1_000;
 /** How often those who wait for their turn are told anew where they stand, for signs of life. */
 const standingsEveryMs = 1_000;
-/** After that, a worker that does not end by itself is ended. */
-const closeMsMax = 2_000;
+/** After that, a worker that should have drained, or ended by itself, is ended. */
+const stuckMsMax = 2_000;
 
 interface Member {
   readonly thread: number;
@@ -172,6 +172,16 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     cancelStandings = clock.after(standingsEveryMs, tellStandings);
   }
 
+  /** Waits for something of each; who has not come to it by then is ended. */
+  async function endStuck(awaited: (member: Member) => PromiseWithResolvers<void>, afterMs: number): Promise<void> {
+    const late = new Set(members.values());
+    const cancel = clock.after(afterMs, () => {
+      for (const { worker } of late) void worker.terminate();
+    });
+    await Promise.all(Array.from(late, (member) => awaited(member).promise.then(() => late.delete(member))));
+    cancel();
+  }
+
   function tellAll(order: ToWorker): void {
     for (const { mailbox } of members.values()) mailbox.post(order);
   }
@@ -203,18 +213,14 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     async drain(graceMs) {
       if (state !== "closed") state = "draining";
       tellAll({ kind: "drain", graceMs });
-      await Promise.all(Array.from(members.values(), ({ drained }) => drained.promise));
+      await endStuck(({ drained }) => drained, graceMs + stuckMsMax);
     },
     abortAll: () => tellAll({ kind: "abort_all" }),
     async close() {
       state = "closed";
       cancelStandings();
       tellAll({ kind: "close" });
-      const cancel = clock.after(closeMsMax, () => {
-        for (const { worker } of members.values()) void worker.terminate();
-      });
-      await Promise.all(Array.from(members.values(), ({ ended }) => ended.promise));
-      cancel();
+      await endStuck(({ ended }) => ended, stuckMsMax);
     },
   };
 }
