@@ -1,4 +1,5 @@
-// Builds everything and wires it up: the only file that chooses implementations. What it is made of lives elsewhere.
+// Builds everything and wires it up: it chooses implementations, as books.ts does for what is kept and workers/worker.ts
+// for a worker. What it is made of lives elsewhere.
 
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";

@@ -97,7 +97,7 @@ export function createMetrics({ version, gauges, ledger, cache, unsentBytes, use
   });
   const alerts = new Counter({
     name: "glm_proxy_alerts_total",
-    help: "Decisions of the scheduler that somebody must act on; the log has them as errors",
+    help: "What somebody must act on, such as decisions of the scheduler; the log has it as errors",
     labelNames: ["what"],
     registers,
   });
