@@ -53,7 +53,10 @@ function fallBackOrThrow(
   { call, caller, record, rules }: FallbackParts,
 ): CallRequest {
   const isCurable = error instanceof Refusal && reasons.has(error.reason) && !call.signal.aborted;
-  if (!isCurable || record.bytesOut > 0 || asked.forModel === null) throw error;
+  // Another model would do work that this one may have done. A key that keeps silent is an exception by configuration:
+  // `first_byte_timeout_seconds` exists to ask elsewhere then.
+  const isSpent = record.mayHaveRun && record.upstreamVerdict !== "silent";
+  if (!isCurable || isSpent || record.bytesOut > 0 || asked.forModel === null) throw error;
   record.fallbacks.push(asked.model);
   const next = rules
     .fallbacksOf(record.fallbacks[0] as string)

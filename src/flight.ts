@@ -42,12 +42,13 @@ export function trackFlight(
       call.abort(refusal);
       return;
     }
-    noteVerdict({ kind: "unreachable", code: null, waitMs: null });
+    noteVerdict({ kind: "silent", code: null, waitMs: null, mayHaveRun: true });
     attempt.abort(refusal);
   }
 
   function noteVerdict(verdict: Parameters<Flight["onVerdict"]>[0]): void {
     record.upstreamVerdict = verdict.kind;
+    record.mayHaveRun = verdict.mayHaveRun ?? false;
     isWorthAnotherTry = ticket.report(verdict);
   }
 
@@ -83,6 +84,7 @@ export function trackFlight(
       record.sentAt = null;
       record.upstreamStatus = null;
       record.upstreamVerdict = null;
+      record.mayHaveRun = false;
       record.firstByteAt = null;
       return null;
     },

@@ -45,7 +45,18 @@ const reasonsByKind = {
   restricted: "upstream_account",
   failed: "upstream_failed",
   unreachable: "upstream_failed",
+  silent: "upstream_failed",
 } as const satisfies Record<Exclude<Verdict["kind"], "good">, RefusalReason>;
+/** Verdicts with consequences for other calls. */
+const tellsOfLimits: ReadonlySet<Verdict["kind"]> = new Set([
+  "over_limit",
+  "too_fast",
+  "overloaded",
+  "quota",
+  "account",
+  "model_barred",
+  "restricted",
+]);
 /** More than there are ever calls. */
 const retrySeniority = 2 ** 40;
 export function createFairCore(options: CoreOptions): SchedulerCore {
@@ -251,10 +262,15 @@ class FairCore implements SchedulerCore {
   report(given: Grant, verdict: Verdict, at: number): boolean {
     const grant = given as RunningGrant;
     const now = this.#advance(at);
-    if (grant.isWorthAnotherTry !== null) return grant.isWorthAnotherTry;
-    if (verdict.kind === "good") grant.isGood = true;
-    else grant.upstreamRefusal = { reason: reasonsByKind[verdict.kind], code: verdict.code };
-    grant.isWorthAnotherTry = this.#feedback.take(grant, verdict, now);
+    const { isWorthAnotherTry } = grant;
+    if (isWorthAnotherTry === null) {
+      if (verdict.kind !== "good") grant.upstreamRefusal = { reason: reasonsByKind[verdict.kind], code: verdict.code };
+    } else if (!grant.isGood || !tellsOfLimits.has(verdict.kind)) return isWorthAnotherTry;
+    // An answer that began well and breaks off with an error has reached the client: it is not asked for again, but what
+    // the error says of the key and its limits holds for the calls that follow.
+    grant.isGood = verdict.kind === "good";
+    const isWorthIt = this.#feedback.take(grant, verdict, now);
+    grant.isWorthAnotherTry = isWorthAnotherTry ?? isWorthIt;
     // A model that has trouble of its own must not hold up the others.
     if (verdict.kind !== "good") this.#queue.separate(grant.call.model);
     const { key, keyModel } = grant;

@@ -206,7 +206,7 @@ describe("limits of models", () => {
     assert.ok(only);
     for (const model of ["glm-5", flash]) {
       for (const hold of occupy(pool, "one", model)) hold.free();
-      pool.forget(only, pool.modelOn(only, model), 0);
+      pool.forget(pool.modelOn(only, model), 0);
     }
     assert.deepEqual([...only.models.keys()], ["glm-5"]);
     assert.equal(pool.findBlocker(anywhere("glm-5"), 0, 500), "model_rate");
@@ -222,7 +222,7 @@ describe("limits of models", () => {
         hold.free();
         hold.spend(0, now);
       }
-      pool.forget(only, pool.modelOn(only, flash), now);
+      pool.forget(pool.modelOn(only, flash), now);
     };
     end(0);
     pool.configure(poolLimits([key("one")]));
@@ -231,7 +231,7 @@ describe("limits of models", () => {
     assert.equal(pool.modelOn(only, flash).gates.openAt(1_200, 0), 1_500, "a second after the call without a limit");
     pool.configure(poolLimits([key("one")]));
     end(10_000);
-    pool.forget(only, pool.modelOn(only, flash), 11_000);
+    pool.forget(pool.modelOn(only, flash), 11_000);
     assert.deepEqual([...only.models.keys()], []);
   });
 

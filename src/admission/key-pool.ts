@@ -219,6 +219,13 @@ export class KeyPool {
     );
   }
 
+  /** Whether another key than this one serves such calls, or will before this one's deadline. */
+  hasOther(than: UpstreamKey, to: Destination): boolean {
+    return this.keys.some(
+      (key) => key !== than && this.isFor(key, to) && this.#blockOf(key, to.model, to.deadlineAt) === null,
+    );
+  }
+
   #limitsOpenAt(key: UpstreamKey, model: string, tokens: number, now: number, keyTokens: number): number {
     const keyAt = this.#keyOpenAt(key, keyTokens, now);
     const keyModel = key.models.get(model);
@@ -265,7 +272,7 @@ export class KeyPool {
     let keyModel = account.models.get(model);
     if (!keyModel) {
       if (account.models.size >= modelsMax) this.#forgetModels(account);
-      keyModel = new KeyModel(model);
+      keyModel = new KeyModel(model, account);
       keyModel.configure(this.limitsOf(model), this.#limits.sendGuardMs);
       account.models.set(model, keyModel);
     }
@@ -273,12 +280,19 @@ export class KeyPool {
   }
 
   /** Harmless for a model of which something is still to be known. */
-  forget({ account }: UpstreamKey, keyModel: KeyModel, now: number): void {
-    if (keyModel.isForgettable(now) && this.limitsOf(keyModel.model) === null) account.models.delete(keyModel.model);
+  forget(keyModel: KeyModel, now: number): void {
+    const { account, model } = keyModel;
+    if (!keyModel.isForgettable(now) || this.limitsOf(model) !== null) return;
+    if (account.models.get(model) === keyModel) account.models.delete(model);
   }
 
+  /** Makes room: those of which nothing was learned go first, then the oldest. */
   #forgetModels({ models }: Account): void {
-    for (const [model, keyModel] of models) if (keyModel.gates.inFlight === 0) models.delete(model);
+    for (const [model, keyModel] of models) if (keyModel.isUnused && keyModel.isUntroubled) models.delete(model);
+    for (const [model, keyModel] of models) {
+      if (models.size < modelsMax) return;
+      if (keyModel.isUnused) models.delete(model);
+    }
   }
 
   /** What is configured for the model on each account, or null. */

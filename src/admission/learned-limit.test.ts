@@ -18,13 +18,19 @@ describe("LearnedConcurrency", () => {
     assert.equal(learned.limit, 40);
   });
 
-  it("falls once for all calls that were sent before it fell", () => {
+  it("falls for calls that were sent before it fell by no more than what they prove", () => {
     const learned = new LearnedConcurrency();
-    learned.lower(5, 0, 100);
-    assert.equal(learned.lower(5, 99, 110), false);
-    assert.equal(learned.limit, 4);
-    assert.equal(learned.lower(4, 120, 130), true);
-    assert.equal(learned.limit, 3);
+    learned.lower(3, 0, 100);
+    assert.equal(learned.lower(4, 99, 110), false, "of four in flight, two were refused");
+    assert.equal(learned.limit, 2);
+    assert.equal(learned.lower(2, 120, 130), true);
+    assert.equal(learned.limit, 1);
+  });
+
+  it("is found at once when a burst is refused but for what the upstream takes", () => {
+    const learned = new LearnedConcurrency();
+    for (let refused = 0; refused < 22; refused++) learned.lower(24, 0, 10 + refused);
+    assert.equal(learned.limit, 2);
   });
 
   it("never falls below one", () => {

@@ -1,5 +1,5 @@
 // What the upstream's refusals teach of a limit that nobody told us: how many calls at once, and how slowly. Falls at
-// a refusal, once for all calls that were sent before it took effect (as TCP does for one loss), and rises again step by
+// a refusal, for calls that were sent before it took effect by no more than what they prove, and rises again step by
 // step, each time later when the same limit is hit again, so that a stable limit is probed ever more rarely.
 //
 //   calls at once:  null (nothing learned) ── refusal with n in flight ──▶ n - 1 ── hold ──▶ + 1 ── … ──▶ null at the ceiling
@@ -27,13 +27,15 @@ export class LearnedConcurrency {
   #holdMs = holdMsMin;
   /** The fewest calls in flight that drew a refusal. */
   #badCount = Number.POSITIVE_INFINITY;
+  /** Refusals of calls that were sent before the last fall, the one that made it included. */
+  #refusedCount = 0;
 
   /** True: it fell. `inFlightAtSend` counts the refused call itself and is more than one. */
   lower(inFlightAtSend: number, sentAt: number, now: number): boolean {
     if (now - this.#refusedAt > calmMs) this.#holdMs = holdMsMin;
     this.#refusedAt = now;
-    // Sent before the last fall took effect: it says nothing new.
-    if (sentAt <= this.#loweredAt) return false;
+    if (sentAt <= this.#loweredAt) return this.#lowerFurther(inFlightAtSend);
+    this.#refusedCount = 1;
     const from = Math.min(this.limit ?? Number.POSITIVE_INFINITY, inFlightAtSend);
     this.limit = Math.max(1, from <= smallLimitMax ? Math.ceil(from) - 1 : Math.floor(from * 0.8));
     const isSameAgain = inFlightAtSend === this.#badCount;
@@ -41,6 +43,15 @@ export class LearnedConcurrency {
     this.#badCount = inFlightAtSend;
     this.#changedAt = now;
     this.#loweredAt = now;
+    return true;
+  }
+
+  /** Sent before the last fall took effect. Of those in flight then, no more were taken than were not refused. */
+  #lowerFurther(inFlightAtSend: number): boolean {
+    this.#refusedCount++;
+    const taken = Math.max(1, inFlightAtSend - this.#refusedCount);
+    if (this.limit === null || taken >= this.limit) return false;
+    this.limit = taken;
     return true;
   }
 

@@ -36,6 +36,7 @@ export class RunningCalls {
     const holds = [userHold, new Hold(key.gates, tokens, isDebt), new Hold(keyModel.gates, tokens, isDebt)];
     const estimateMs = this.#costs.estimateMs(call);
     const grant = new RunningGrant(waiter, key, keyModel, holds, estimateMs, now);
+    keyModel.openCalls++;
     user.noteStart(waiter.arrivedAt, now);
     session.charge(estimateMs, leastOfUsers);
     session.countRunning(1);
@@ -92,7 +93,7 @@ export class RunningCalls {
 
   #free(grant: RunningGrant, now: number): void {
     for (const hold of grant.holds) hold.free();
-    this.#pool.forget(grant.key, grant.keyModel, now);
+    this.#pool.forget(grant.keyModel, now);
   }
 
   /** What it really used; null: unknown. Only the first counts. */
@@ -113,6 +114,8 @@ export class RunningCalls {
     for (const hold of grant.holds) hold.spend(isServed ? tokens : 0, now);
     if (grant.isGood) this.#costs.learn(grant, slotMs, bytes, usage);
     grant.session.leave();
+    grant.keyModel.openCalls--;
+    this.#pool.forget(grant.keyModel, now);
   }
 
   /** Brings what it was charged to `costMs`. */

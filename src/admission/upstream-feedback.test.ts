@@ -30,6 +30,7 @@ function setUp(random = 0) {
   const running = new RunningCalls(pool, new Costs(pool), new LimitedUsers(limits.user), new Alarms());
   const root = new Share("", 1, null);
   const decisions: Decision[] = [];
+  let sequence = 0;
   const feedback = new UpstreamFeedback(
     pool,
     () => random,
@@ -53,7 +54,7 @@ function setUp(random = 0) {
     const session = root.child("default", 4).child("ada", 1).child("chat", 1);
     session.enter();
     const place = {
-      sequence: 0,
+      sequence: ++sequence,
       arrivedAt: now,
       deadlineAt: now + 5_000,
       tryCount,
@@ -206,21 +207,21 @@ describe("an overloaded model (1305)", () => {
   it("is left alone for a moment, and then tried with one call; who waits is not refused", () => {
     const { answer, newDecisions, keyModel, key, pool, start } = setUp(0.9);
     assert.equal(answer(0, verdict("overloaded", "1305")), true);
-    assert.equal(keyModel().health.openAt(1), 901);
+    assert.equal(keyModel().health.openAt(1), 951);
     assert.equal(keyModel().health.refusal, null);
     assert.deepEqual([key.health.isHealthy, keyModel().learned.limit], [true, null], "no limit of ours was hit");
     assert.deepEqual(
       newDecisions().map(({ what, forMs, isAlert }) => [what, forMs, isAlert]),
-      [["blocked", 900, false]],
+      [["blocked", 950, false]],
     );
-    start(901);
-    assert.equal(pool.openAt(anywhere(model), 0, 902), Number.POSITIVE_INFINITY, "one at a time");
+    start(951);
+    assert.equal(pool.openAt(anywhere(model), 0, 952), Number.POSITIVE_INFINITY, "one at a time");
   });
 
-  it("is left alone for up to twice as long each time, with full jitter, up to half a minute", () => {
+  it("is left alone for up to twice as long each time, less up to a half by chance, up to half a minute", () => {
     for (const [random, expected] of [
-      [0.999, [999, 1_998, 3_996, 7_992, 15_984, 29_970, 29_970]],
-      [0, [250, 250, 250, 250, 250, 250, 250]],
+      [1, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]],
+      [0, [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]],
     ] as const) {
       const { answer, newDecisions } = setUp(random);
       for (let round = 0; round < 7; round++) answer(round * minuteMs, verdict("overloaded", "1305"));
@@ -310,14 +311,18 @@ describe("an account or a model that is refused", () => {
     );
   });
 
-  it("lets one call run at once for an hour after fair use was exceeded, with an alert", () => {
+  it("blocks the model for a minute after fair use was exceeded, then one call at once for an hour, with an alert", () => {
     const { answer, newDecisions, keyModel } = setUp();
     assert.equal(answer(0, verdict("restricted", "1313")), false);
     assert.deepEqual([keyModel().gates.concurrencyMax, keyModel().learned.risesAt(0)], [1, hourMs + 1]);
     assert.deepEqual(
       newDecisions().map(({ what, limit, isAlert }) => [what, limit, isAlert]),
-      [["limit_lowered", 1, true]],
+      [
+        ["limit_lowered", 1, true],
+        ["disabled", undefined, true],
+      ],
     );
+    assert.equal(keyModel().health.blockedUntil, minuteMs + 1);
   });
 });
 
@@ -367,13 +372,15 @@ describe("a failure that is not about limits (1234)", () => {
 describe("an upstream that can't be reached", () => {
   const unreachable = verdict("unreachable");
 
-  it("lets its key cool down for less than a second by up to a quarter, and the call may try again", () => {
+  it("lets its key cool down after three calls, and each may try again within the budget", () => {
     for (const [random, forMs] of [
-      [0, 1_000],
-      [1, 750],
+      [0, 250],
+      [1, 187.5],
     ] as const) {
       const { answer, newDecisions, key } = setUp(random);
-      assert.equal(answer(0, unreachable), true);
+      assert.deepEqual([answer(0, unreachable), answer(0, unreachable)], [true, true]);
+      assert.deepEqual(newDecisions(), []);
+      answer(0, unreachable);
       assert.deepEqual([key.health.blockedUntil, key.health.refusal], [1 + forMs, "upstream_failed"]);
       assert.deepEqual(
         newDecisions().map(({ what, model, isAlert }) => [what, model, isAlert]),
@@ -386,8 +393,8 @@ describe("an upstream that can't be reached", () => {
     const { start, feedback, key } = setUp();
     const calls = [start(0), start(5), start(10)];
     for (const call of calls) call.sentAt = null;
-    for (const call of calls) feedback.take(call, unreachable, 20);
-    assert.deepEqual([key.health.tripCount, key.health.blockedUntil], [1, 1_020]);
+    for (const call of [...calls, ...calls]) feedback.take(call, unreachable, 20);
+    assert.deepEqual([key.health.tripCount, key.health.blockedUntil], [1, 270]);
   });
 
   it("is no trouble of the key when that has answered others since", () => {

@@ -4,16 +4,22 @@
 // stage; their consequences are here.
 //
 //   verdict                    what it shuts                          another try
-//   over_limit · too_fast      learned limit · pace of the account    when there is room again
+//   over_limit                 learned limit, the model for a while   when there is room again
+//   too_fast                   pace, the account for a while          when there is room again
 //   overloaded                 the model on the account, for a while  elsewhere, or there; not for ever while others are served
 //   quota                      the model on the account               elsewhere
 //   account · model_barred     the key · the model on the key         elsewhere
-//   restricted                 all but one call on the account        elsewhere
+//   restricted                 the model, then one call at a time     elsewhere
 //   failed                     nothing                                elsewhere, or there within a budget
-//   unreachable                the key, for a while                   elsewhere, or there within a budget
+//   unreachable                the key, once several calls have said  elsewhere, or there within a budget
+//   silent                     as unreachable                         elsewhere
+//
+// A call that may have been executed has no other try, but for one that met silence. What is said of a call counts
+// whether it still holds its place or not: it is looked up by names, not by what the call held.
 
 import type { RefusalReason } from "../base/refusal.ts";
 import type { Verdict } from "../base/verdict.ts";
+import { firstPauseMs } from "./backoff.ts";
 import { triedMax } from "./destination.ts";
 import type { Health } from "./health.ts";
 import type { KeyPool } from "./key-pool.ts";
@@ -21,16 +27,16 @@ import type { Decision } from "./scheduler.ts";
 import type { Account, KeyModel, UpstreamKey } from "./upstream-key.ts";
 import type { RunningGrant } from "./waiter.ts";
 
-/** After "overloaded": up to this, doubling, with full jitter. */
-const overloadWaitMs = { first: 1_000, max: 30_000, least: 250 };
+/** After "overloaded": up to this, doubling, less up to a half by chance. */
+const overloadWaitMs = { first: 1_000, max: 30_000 };
 /** A quota of which no reset is known, and an account that is refused, are tried again after so long, doubling. */
 const disabledWaitMs = { first: 60_000, max: 600_000 };
 /** After fair use was exceeded: one call at once, for at least an hour. */
 const restrictedHoldMs = 3_600_000;
-/** One call alone drew a refusal: somebody else uses the key. Doubling while it goes on. */
-const crowdedWaitMs = { first: 1_000, max: 30_000 };
 /** A key that can't be reached is left alone for so long, doubling, less a quarter by chance. */
 const unreachableWaitMs = { first: 1_000, max: 60_000 };
+/** The same where no other key can serve: it is tried early, since resting helps nobody. */
+const aloneWaitMs = { first: 250, max: 5_000 };
 /** Tries elsewhere after a failure that may be the call's own doing. */
 const elsewhereTriesMax = 3;
 /** After so many tries that met an overload, while others were served, it is something about this call. */
@@ -50,8 +56,6 @@ export class UpstreamFeedback {
   #retryParts = retryPartsAtStart;
   /** When each model was last served, the longest ago first. */
   readonly #servedAt = new Map<string, number>();
-  /** Refusals of a call that was alone on its key and model, in a row. */
-  readonly #crowded = new WeakMap<KeyModel, number>();
 
   constructor(pool: KeyPool, random: () => number, note: (decision: Decision) => void) {
     this.#pool = pool;
@@ -65,7 +69,15 @@ export class UpstreamFeedback {
 
   /** Draws the consequences. True: the call is worth another try. */
   take(grant: RunningGrant, verdict: Verdict, now: number): boolean {
-    const { key, keyModel } = grant;
+    // The call's own may be forgotten, or its key on another account by now.
+    const keyModel = this.#pool.modelOn(grant.key, grant.call.model);
+    const isWorthAnotherTry = this.#draw(grant, keyModel, verdict, now);
+    this.#pool.forget(keyModel, now);
+    return isWorthAnotherTry;
+  }
+
+  #draw(grant: RunningGrant, keyModel: KeyModel, verdict: Verdict, now: number): boolean {
+    const { key } = grant;
     const sentAt = grant.sentAt ?? grant.grantedAt;
     if (verdict.kind !== "good") this.#tell("upstream_refused", key, keyModel, verdict.kind, { code: verdict.code });
     switch (verdict.kind) {
@@ -75,31 +87,38 @@ export class UpstreamFeedback {
         this.#recover(key, keyModel, sentAt, now);
         return false;
       case "over_limit":
-        this.#overLimit(grant, verdict, sentAt, now);
+        this.#overLimit(grant, keyModel, verdict, sentAt, now);
         return true;
       case "too_fast":
+        this.#pauseAccount(key, verdict, sentAt, now);
         this.#slow(key, verdict, sentAt, now);
         return true;
       case "overloaded":
         this.#wait(key, keyModel, verdict, sentAt, now);
         return this.#passOn(grant, [key], now, elsewhereTriesMax) || !this.#isSingledOut(grant);
       case "quota":
-        this.#block(grant, keyModel.health, verdict, "upstream_quota", sentAt, now);
+        this.#block(key, keyModel, keyModel.health, verdict, "upstream_quota", sentAt, now);
         return this.#passOn(grant, key.account.keys, now);
       case "account":
-        this.#block(grant, key.health, verdict, "upstream_account", sentAt, now);
+        this.#block(key, keyModel, key.health, verdict, "upstream_account", sentAt, now);
         return this.#passOn(grant, [key], now);
       case "model_barred":
-        this.#block(grant, keyModel.bar(key), verdict, "upstream_account", sentAt, now);
+        this.#block(key, keyModel, keyModel.bar(key), verdict, "upstream_account", sentAt, now);
         return this.#passOn(grant, [key], now);
       case "restricted":
         this.#restrict(key, keyModel, verdict, now);
+        this.#block(key, keyModel, keyModel.health, verdict, "upstream_account", sentAt, now);
         return this.#passOn(grant, key.account.keys, now);
       case "failed":
+        if (verdict.mayHaveRun) return false;
         return this.#passOn(grant, [key], now, elsewhereTriesMax) || this.#mayTryAgain(grant);
       case "unreachable":
-        this.#coolDown(key, verdict, sentAt, now);
+        this.#coolDown(grant, verdict, sentAt, now);
+        if (verdict.mayHaveRun) return false;
         return this.#passOn(grant, [key], now) || this.#mayTryAgain(grant);
+      case "silent":
+        this.#coolDown(grant, verdict, sentAt, now);
+        return this.#passOn(grant, [key], now);
     }
   }
 
@@ -143,7 +162,9 @@ export class UpstreamFeedback {
   };
 
   #recover(key: UpstreamKey, keyModel: KeyModel, sentAt: number, now: number): void {
-    this.#crowded.delete(keyModel);
+    keyModel.backoff.recover(sentAt);
+    key.account.backoff.recover(sentAt);
+    key.failures.clear();
     const isKeyBack = key.health.recover(sentAt, now);
     const isUnbarred = keyModel.barOf(key)?.recover(sentAt, now) ?? false;
     const isModelBack = keyModel.health.recover(sentAt, now) || isUnbarred;
@@ -151,10 +172,17 @@ export class UpstreamFeedback {
       this.#tell("enabled", key, isKeyBack ? null : keyModel, "the upstream serves it again", {});
   }
 
-  #overLimit(grant: RunningGrant, verdict: Verdict, sentAt: number, now: number): void {
-    const { key, keyModel, inFlightAtSend } = grant;
-    if (verdict.waitMs !== null)
-      keyModel.health.pause(now + verdict.waitMs * (1 + 0.2 * this.#random()), verdict.code ?? "429");
+  #overLimit(
+    { key, inFlightAtSend }: RunningGrant,
+    keyModel: KeyModel,
+    verdict: Verdict,
+    sentAt: number,
+    now: number,
+  ): void {
+    // With others in flight, the limit falls: that is the reaction to being refused again, and a longer pause is not.
+    const pauseMs = inFlightAtSend > 1 ? firstPauseMs : keyModel.backoff.raise(sentAt, now);
+    const waitMs = Math.max(pauseMs, verdict.waitMs ?? 0);
+    keyModel.health.pause(now + waitMs * (1 + 0.2 * this.#random()), verdict.code ?? "429");
     if (inFlightAtSend > 1) {
       if (!keyModel.learned.lower(inFlightAtSend, sentAt, now)) return;
       keyModel.applyLearned();
@@ -163,16 +191,17 @@ export class UpstreamFeedback {
       return;
     }
     // Alone, it can't have been too many of ours: the pace, or somebody else who uses the key.
-    const inRow = this.#crowded.get(keyModel) ?? 0;
-    this.#crowded.set(keyModel, inRow + 1);
     keyModel.learned.doubt();
-    const waitMs = Math.min(crowdedWaitMs.max, crowdedWaitMs.first * 2 ** inRow);
-    keyModel.health.pause(now + waitMs * (1 + 0.2 * this.#random()), verdict.code ?? "429");
     this.#slow(key, verdict, sentAt, now);
   }
 
+  /** The upstream counts starts by account: its other keys pause too. */
+  #pauseAccount({ account }: UpstreamKey, { waitMs, code }: Verdict, sentAt: number, now: number): void {
+    const until = now + Math.max(account.backoff.raise(sentAt, now), waitMs ?? 0);
+    for (const { health } of account.keys) health.pause(until, code ?? "429");
+  }
+
   #slow(key: UpstreamKey, verdict: Verdict, sentAt: number, now: number): void {
-    if (verdict.waitMs !== null) key.health.pause(now + verdict.waitMs, verdict.code ?? "429");
     if (!key.account.pace.slow(sentAt, now)) return;
     key.account.applyPace();
     const why = `the upstream refused a call at this pace (${verdict.code ?? "429"}); somebody else may use the key`;
@@ -183,14 +212,15 @@ export class UpstreamFeedback {
     const { health } = keyModel;
     if (health.isOldNews(sentAt)) return;
     const most = Math.min(overloadWaitMs.max, overloadWaitMs.first * 2 ** health.tripCount);
-    const forMs = Math.max(waitMs ?? 0, overloadWaitMs.least, most * this.#random());
+    const forMs = Math.max(waitMs ?? 0, most * (0.5 + this.#random() / 2));
     health.trip(now + forMs, code ?? "overloaded", null, now);
     this.#tell("blocked", key, keyModel, `the upstream is overloaded (${code ?? "no code"})`, { forMs });
   }
 
   /** `health` is the key's, the model's on its account, or that of the model on this key. */
   #block(
-    { key, keyModel }: RunningGrant,
+    key: UpstreamKey,
+    keyModel: KeyModel,
     health: Health,
     { kind, code, waitMs }: Verdict,
     refusal: RefusalReason,
@@ -214,10 +244,15 @@ export class UpstreamFeedback {
   }
 
   /** Unless it has answered others since: then it was this call that took too long. */
-  #coolDown(key: UpstreamKey, { code }: Verdict, sentAt: number, now: number): void {
+  #coolDown(grant: RunningGrant, { code, mayHaveRun = false }: Verdict, sentAt: number, now: number): void {
+    const { key, call } = grant;
     const { health } = key;
     if (health.isOldNews(sentAt) || health.goodAt > sentAt) return;
-    const most = Math.min(unreachableWaitMs.max, unreachableWaitMs.first * 2 ** health.tripCount);
+    const hasOther = this.#pool.hasOther(key, grant.to);
+    const failed = { sequence: grant.place.sequence, userId: call.userId, isUnsent: !mayHaveRun };
+    if (!key.failures.add(failed, health.goodAt, hasOther, now)) return;
+    const waitMs = hasOther ? unreachableWaitMs : aloneWaitMs;
+    const most = Math.min(waitMs.max, waitMs.first * 2 ** health.tripCount);
     const forMs = most * (1 - this.#random() / 4);
     health.trip(now + forMs, code ?? "unreachable", "upstream_failed", now);
     this.#tell("blocked", key, null, `the upstream can't be reached (${code ?? "no code"})`, { forMs });

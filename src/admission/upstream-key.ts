@@ -1,11 +1,14 @@
 // One key of the pool, the account that it belongs to, and the models there: what each bears, what was learned of it,
 // and whether it serves. Keys of one account share all but their own health: the upstream counts by account.
 //
-//   account: gates, pace ─┬─ keys: name, health                    a refused key does not stop its sibling
-//                         └─ models: gates, learned limit, health   of which a key alone may be barred
+//   account: gates, pace, backoff ─┬─ keys: name, health, failures      a refused key does not stop its sibling
+//                                  └─ models: gates, learned limit,     of which a key alone may be barred
+//                                             backoff, health
 
 import { compilePattern } from "../base/name-pattern.ts";
+import { Backoff } from "./backoff.ts";
 import { hashText } from "./destination.ts";
+import { FailureEvidence } from "./failure-evidence.ts";
 import { Gates } from "./gates.ts";
 import { Health } from "./health.ts";
 import { LearnedConcurrency, LearnedPace } from "./learned-limit.ts";
@@ -16,15 +19,21 @@ const unlimited: GateLimits = { startsPerSecond: null, concurrencyMax: null, tok
 /** A model on an account: GLM counts calls per account and model. */
 export class KeyModel {
   readonly model: string;
+  readonly account: Account;
   readonly gates = new Gates();
   readonly learned = new LearnedConcurrency();
   readonly health = new Health();
+  /** Pauses after refusals for too many calls at once. */
+  readonly backoff = new Backoff();
+  /** Calls that run here or are not settled: what the upstream says of them is still to come. */
+  openCalls = 0;
   ceiling = Number.POSITIVE_INFINITY;
   /** Of keys that the model was refused on, though the account's others may serve it. */
   #barred: Map<UpstreamKey, Health> | null = null;
 
-  constructor(model: string) {
+  constructor(model: string, account: Account) {
     this.model = model;
+    this.account = account;
   }
 
   configure(limits: GateLimits | null, guardMs: number): void {
@@ -68,7 +77,16 @@ export class KeyModel {
 
   /** Nothing would be lost if it was forgotten. */
   isForgettable(now: number): boolean {
-    return this.gates.isIdle(now) && this.learned.limit === null && this.isHealthy;
+    return this.isUnused && this.gates.isIdle(now) && this.isUntroubled;
+  }
+
+  get isUnused(): boolean {
+    return this.openCalls === 0 && this.gates.inFlight === 0;
+  }
+
+  /** The upstream's answers have taught nothing that still holds. */
+  get isUntroubled(): boolean {
+    return this.learned.limit === null && !this.backoff.isRaised && this.isHealthy;
   }
 }
 
@@ -78,6 +96,8 @@ export class Account {
   limits: GateLimits = unlimited;
   readonly gates = new Gates();
   readonly pace = new LearnedPace();
+  /** Pauses after refusals for too many starts. */
+  readonly backoff = new Backoff();
   /** Those with calls in flight, limits or something learned. */
   readonly models = new Map<string, KeyModel>();
   /** Keys that are in use. */
@@ -108,6 +128,7 @@ export class UpstreamKey {
   health: Health;
   /** Its name as a number. */
   readonly hash: number;
+  readonly failures = new FailureEvidence();
   /** Calls that it was chosen for, by its weight: among keys with the same room the one with the least is next. */
   turns = 0;
   #serves: (model: string) => boolean = () => true;

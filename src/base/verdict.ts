@@ -7,6 +7,11 @@ export interface Verdict {
   readonly code: string | null;
   /** How long the upstream asks us to wait, or null when it does not say. For a quota: until it is reset. */
   readonly waitMs: number | null;
+  /**
+   * The request was fully sent and no answer of the upstream's own came: it may have been executed and paid for, so it
+   * is not sent again. Absent: it was not, or sending it again has no effect.
+   */
+  readonly mayHaveRun?: boolean;
 }
 
 /**
@@ -14,7 +19,7 @@ export interface Verdict {
  * too_fast: too many starts (1303) · overloaded: not our fault (1305, 1312) · quota: used up until a reset (1304, 1308,
  * 1310 …) · account: this key serves nobody (1000–1004, 1113 …) · model_barred: this key does not serve the model (1311
  * …) · restricted: fair use, hammering makes it worse (1313) · failed: transient (500, 1230, 1234) · unreachable: no
- * answer began (DNS, refused, reset, too late)
+ * answer began (DNS, refused, reset) · silent: no answer began within the time that is configured for the first byte
  */
 export type VerdictKind =
   | "good"
@@ -26,4 +31,5 @@ export type VerdictKind =
   | "model_barred"
   | "restricted"
   | "failed"
-  | "unreachable";
+  | "unreachable"
+  | "silent";

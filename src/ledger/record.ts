@@ -47,6 +47,8 @@ export interface CallRecord {
   usage: Usage | null;
   /** What the upstream said of its key and model; null: it was not asked, or did not say. */
   upstreamVerdict: VerdictKind | null;
+  /** It was fully sent and no answer came: the upstream may have executed it, so no other try follows. */
+  mayHaveRun: boolean;
   finishReason: string | null;
   /** What its caller's quotas keep for it until it is settled, or null. */
   reservation: { settle(charge: Charge): void } | null;
@@ -103,6 +105,7 @@ export function openRecord(callId: string, surface: string, clock: Clock): CallR
     upstreamRequestId: null,
     usage: null,
     upstreamVerdict: null,
+    mayHaveRun: false,
     finishReason: null,
     reservation: null,
     charge: noCharge,

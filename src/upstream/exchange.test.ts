@@ -33,7 +33,14 @@ function setUp(isStream: boolean) {
   const collectBudget = createByteBudget(1024 * 1024);
   const judge = createAnswerJudge("id.secret-of-the-upstream", clock);
   const context = { judge, clock, connectTimeoutMs: 1_000, collectBudget };
-  const way = { isStream, answers: "json", format: "chat", translation: null, dropsUsageChunk: false } as const;
+  const way = {
+    isStream,
+    answers: "json",
+    format: "chat",
+    translation: null,
+    dropsUsageChunk: false,
+    isRepeatable: false,
+  } as const;
   const exchange = createExchange(way, flight, context);
   let isAborted = false;
   const controller = {

@@ -19,7 +19,6 @@ import { toTransportRefusal } from "./transport-error.ts";
 import type { Flight } from "./upstream.ts";
 
 const goodVerdict: Verdict = { kind: "good", code: null, waitMs: null };
-const unreachableVerdict: Verdict = { kind: "unreachable", code: null, waitMs: null };
 
 export interface ExchangeContext {
   readonly judge: AnswerJudge;
@@ -44,6 +43,7 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
   let isStreaming = false;
   /** Only for a stream that came compressed. */
   let decoder: Transform | null = null;
+  let isSent = false;
   let isOver = false;
   let sink: AnswerSink | null = null;
   let chunks: Buffer[] = [];
@@ -131,7 +131,7 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     queueMicrotask(() => {
       const error = chunks.length === 0 || !isEvents ? null : findLeadingError(Buffer.concat(chunks), way.format);
       if (error === null) {
-        if (!isOver) flight.onVerdict(goodVerdict);
+        if (!(earlyEnd instanceof Refusal)) flight.onVerdict(goodVerdict);
         return resolve(streamed);
       }
       isStreaming = false;
@@ -185,9 +185,9 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
   async function concludeWhole(): Promise<void> {
     const { contentCoding } = head as Head;
     close();
-    // The upstream is done with the call, and decoding its answer must not hold its place. But what an error says of
-    // the limits counts before somebody else takes that place.
-    if (isGoodStatus(head)) flight.onEnd("ended");
+    // Nothing more is awaited. Its place is kept until the answer is read, whatever its status: what that says of the
+    // limits counts before another call takes the place.
+    flight.onConcluded();
     try {
       const body = await decodeBody(Buffer.concat(chunks), contentCoding, answerBytesMax);
       const parsed = context.judge.parse(head as Head, body);
@@ -199,14 +199,14 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     } catch (error) {
       reject(error);
     } finally {
-      if (!isGoodStatus(head)) flight.onEnd("ended");
+      flight.onEnd("ended");
     }
   }
 
   /** The refusal for an answer that says no; the limits hear of it. */
   function refuse(parsed: unknown, otherwise: string): Refusal {
     const { refusal, verdict } = context.judge.judge(head as Head, parsed, otherwise);
-    if (verdict) flight.onVerdict(verdict);
+    if (verdict) flight.onVerdict(way.isRepeatable ? { ...verdict, mayHaveRun: false } : verdict);
     return refusal;
   }
 
@@ -219,8 +219,9 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     onRequestStart(started) {
       controller = started;
       // Given up while it waited for a connection: nothing of it is written then.
-      if (isOver) started.abort(new Error("given up before it was sent"));
-      else flight.onSent();
+      if (isOver) return started.abort(new Error("given up before it was sent"));
+      isSent = true;
+      flight.onSent();
     },
     onResponseStart(_controller, status, headers) {
       if (isOver || status < 200) return;
@@ -255,7 +256,9 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
         ? new Refusal("upstream_truncated", {}, error)
         : toTransportRefusal(error, context.connectTimeoutMs);
       // Whoever answers what is no HTTP can be reached all the same.
-      if (head === null && refusal.reason !== "upstream_protocol") flight.onVerdict(unreachableVerdict);
+      const mayHaveRun = isSent && !way.isRepeatable;
+      if (head === null && refusal.reason !== "upstream_protocol")
+        flight.onVerdict({ kind: "unreachable", code: null, waitMs: null, mayHaveRun });
       finish(refusal, "ended");
     },
   };

@@ -30,6 +30,8 @@ export interface AnswerWay {
   readonly format: AnswerFormat;
   readonly translation: Translation | null;
   readonly dropsUsageChunk: boolean;
+  /** Only reads: sending it again has no effect. */
+  readonly isRepeatable: boolean;
 }
 
 interface Base {
@@ -83,7 +85,14 @@ export function createTarget(described: UpstreamTarget, product: string, clock: 
         body: method === "GET" || (method === "DELETE" && request.body.length === 0) ? null : body,
       },
       judge,
-      way: { isStream, answers, format, translation, dropsUsageChunk: asking !== null },
+      way: {
+        isStream,
+        answers,
+        format,
+        translation,
+        dropsUsageChunk: asking !== null,
+        isRepeatable: method === "GET",
+      },
     };
   }
 

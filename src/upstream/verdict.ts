@@ -48,7 +48,10 @@ export function judgeError(error: UpstreamError, wallNowMs: number): { refusal: 
   const { status, code } = error;
   const { reason, kind } = (code === null ? undefined : meanings.get(code)) ?? meaningOfStatus(status, code);
   const waitMs = kind === "quota" ? findQuotaWaitMs(error, wallNowMs) : error.retryAfterMs;
-  return { refusal: toRefusal(reason, error, waitMs), verdict: { kind, code, waitMs } };
+  // An error of a gateway on the way does not say what became of the request; GLM's own codes do.
+  const mayHaveRun = kind === "failed" && code === null;
+  const verdict = { kind, code, waitMs, ...(mayHaveRun && { mayHaveRun }) };
+  return { refusal: toRefusal(reason, error, waitMs), verdict };
 }
 
 function toRefusal(reason: RefusalReason, { status, code, message }: UpstreamError, waitMs: number | null): Refusal {

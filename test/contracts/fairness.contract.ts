@@ -222,7 +222,9 @@ export function fairnessContract(name: string, createScheduler: SchedulerFactory
       await clock.advance(10);
       assert.equal(scheduler.snapshot().lanes.find(({ model }) => model !== null)?.learnedConcurrency, 1);
       finish(first);
-      await clock.advance(0);
+      await clock.advance(980);
+      assert.equal(again.ticket, null, "nothing starts for a second");
+      await clock.advance(220);
       assert.ok(again.ticket, "it goes first");
       assert.equal(newer.ticket, null);
     });

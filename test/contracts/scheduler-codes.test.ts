@@ -1,5 +1,5 @@
 // Each of GLM's business codes from the answer to its consequences: what the upstream stage reads in it, and what
-// admission shuts then: the key, the model on it or on its account, or nothing; and who may have the call instead.
+// admission shuts then: the key, its account, the model on either, or nothing; and who may have the call instead.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -8,7 +8,7 @@ import { judgeError } from "../../src/upstream/verdict.ts";
 import { CoreDriver, type DrivenCall } from "../simulation/core-driver.ts";
 import { keyOf, poolOf } from "./scheduler-pool.contract.ts";
 
-type Shuts = "key" | "model on key" | "model on account" | "places" | "pace" | "nothing";
+type Shuts = "key" | "account" | "model on key" | "model on account" | "nothing";
 
 /** What it shuts, and whether the call is worth another try where there are other keys. */
 interface Row {
@@ -36,9 +36,9 @@ const rows: readonly Row[] = [
     isTriedAgain: true,
   },
   { codes: ["1305", "1312"], status: 529, shuts: "model on account", isTriedAgain: true },
-  { codes: ["1302"], status: 429, shuts: "places", isTriedAgain: true },
-  { codes: ["1303"], status: 429, shuts: "pace", isTriedAgain: true },
-  { codes: ["1313"], status: 429, shuts: "places", isTriedAgain: true },
+  { codes: ["1302"], status: 429, shuts: "model on account", isTriedAgain: true },
+  { codes: ["1303"], status: 429, shuts: "account", isTriedAgain: true },
+  { codes: ["1313"], status: 429, shuts: "model on account", isTriedAgain: true },
   { codes: ["500", "1200", "1230", "1234", "1100", "1120"], status: 500, shuts: "nothing", isTriedAgain: true },
   { codes: ["1210", "1211", "1214", "1261", "1301", "1231"], status: 400, shuts: "nothing", isTriedAgain: false },
 ];
@@ -47,11 +47,10 @@ const rows: readonly Row[] = [
 function findShut(lanes: readonly LaneState[]): Shuts {
   const laneOf = (key: string, model: string | null) =>
     lanes.find((lane) => lane.upstreamKey === key && lane.model === model);
-  if ((laneOf("a", null)?.blockedMs ?? 0) > 0) return "key";
+  if ((laneOf("a", null)?.blockedMs ?? 0) > 0) return (laneOf("b", null)?.blockedMs ?? 0) > 0 ? "account" : "key";
   const [own, siblings] = [laneOf("a", "glm-4.6"), laneOf("b", "glm-4.6")];
   if ((own?.blockedMs ?? 0) > 0) return (siblings?.blockedMs ?? 0) > 0 ? "model on account" : "model on key";
-  if (own?.learnedConcurrency !== null && own !== undefined) return "places";
-  return (laneOf("a", null)?.guardMs ?? 0) > 0 ? "pace" : "nothing";
+  return "nothing";
 }
 
 describe("GLM's business codes", () => {

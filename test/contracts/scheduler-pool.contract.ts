@@ -316,19 +316,59 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
   describe(`${name}: a key that can't be reached`, () => {
     const unreachable = verdictOf("unreachable");
 
-    it("is left alone for a second, then for twice as long each time up to a minute, and tried with one call", async () => {
-      const { clock, scheduler } = setUp([keyOf("only")], { queueTimeoutMs: 1_000_000 });
+    const reset = { ...unreachable, mayHaveRun: true };
+    const fail = async (scheduler: Scheduler, clock: ManualClock, given: Verdict, options: ArrivalOptions = {}) => {
+      const ticket = await start(scheduler, clock, options);
+      const isWorthAnotherTry = await ticket.report(given);
+      ticket.release("aborted");
+      return isWorthAnotherTry;
+    };
+
+    it("rests at once while another serves: a second, then twice as long each time up to a minute", async () => {
+      const { clock, scheduler } = setUp([keyOf("a"), keyOf("b")], { queueTimeoutMs: 1_000_000 });
+      const wish = { upstreamKey: "a" };
       const waits: number[] = [];
       for (let round = 0; round < 8; round++) {
-        const ticket = await start(scheduler, clock);
+        let ticket = await start(scheduler, clock);
+        while (ticket.upstreamKey !== "a") {
+          await ticket.report(good);
+          ticket.release("ended");
+          ticket = await start(scheduler, clock);
+        }
         await ticket.report(unreachable);
         ticket.release("aborted");
-        const [lane] = scheduler.gauges().lanes;
+        const lane = scheduler.gauges().lanes.find(({ upstreamKey }) => upstreamKey === "a");
         waits.push(lane?.blockedMs ?? 0);
         await clock.advance(lane?.blockedMs ?? 0);
       }
       for (const [round, waitMs] of waits.entries()) {
         const most = Math.min(60_000, 1_000 * 2 ** round);
+        assert.ok(waitMs <= most && waitMs >= most * 0.75, `${waitMs} of ${most}`);
+      }
+      const probe = await start(scheduler, clock, { wish });
+      const next = arrive(scheduler, { wish });
+      await clock.advance(0);
+      assert.equal(next.ticket, null, "one call finds out whether it is back");
+      await probe.report(good);
+      await clock.advance(0);
+      assert.ok(next.ticket, "it is");
+    });
+
+    it("rests after three calls where no other serves: a quarter of a second, twice as long up to five", async () => {
+      const { clock, scheduler } = setUp([keyOf("only")], { queueTimeoutMs: 1_000_000 });
+      for (let count = 0; count < 2; count++) {
+        await fail(scheduler, clock, unreachable);
+        assert.equal(scheduler.gauges().lanes[0]?.blockedMs, 0);
+      }
+      const waits: number[] = [];
+      for (let round = 0; round < 8; round++) {
+        await fail(scheduler, clock, unreachable);
+        const [lane] = scheduler.gauges().lanes;
+        waits.push(lane?.blockedMs ?? 0);
+        await clock.advance(lane?.blockedMs ?? 0);
+      }
+      for (const [round, waitMs] of waits.entries()) {
+        const most = Math.min(5_000, 250 * 2 ** round);
         assert.ok(waitMs <= most && waitMs >= most * 0.75, `${waitMs} of ${most}`);
       }
       const probe = await start(scheduler, clock);
@@ -338,6 +378,48 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
       await probe.report(good);
       await clock.advance(0);
       assert.ok(next.ticket, "it is");
+    });
+
+    it("does not rest for one call, however often that is tried", async () => {
+      const { clock, scheduler } = setUp([keyOf("only")]);
+      const first = arrive(scheduler);
+      await clock.advance(0);
+      let { ticket } = first;
+      for (let tries = 0; tries < 6 && ticket; tries++) {
+        ticket.markSent();
+        await ticket.report(unreachable);
+        ticket.release("aborted");
+        const again = arrive(scheduler, { wish: { place: ticket.place } });
+        await clock.advance(0);
+        ticket = again.ticket;
+      }
+      assert.equal(scheduler.gauges().lanes[0]?.blockedMs, 0);
+      assert.ok(ticket);
+    });
+
+    it("does not rest for the calls of one user that break their connection while others are served", async () => {
+      const { clock, scheduler } = setUp([keyOf("only"), keyOf("other", { models: ["none"] })]);
+      for (let count = 0; count < 50; count++) {
+        const served = await start(scheduler, clock, { userId: "bob" });
+        await served.report(good);
+        served.release("ended");
+        await clock.advance(500);
+        for (let broken = 0; broken < 5; broken++) assert.equal(await fail(scheduler, clock, reset), false);
+        assert.equal(scheduler.gauges().lanes[0]?.blockedMs, 0);
+      }
+    });
+
+    it("rests for the calls of several users that break their connection", async () => {
+      const { clock, scheduler } = setUp([keyOf("only")]);
+      for (const userId of ["ada", "ada", "bob"]) await fail(scheduler, clock, reset, { userId });
+      assert.ok((scheduler.gauges().lanes[0]?.blockedMs ?? 0) > 0);
+    });
+
+    it("does not have a call again that it may have executed, nor has another key", async () => {
+      const { clock, scheduler } = setUp([keyOf("a"), keyOf("b")]);
+      assert.equal(await fail(scheduler, clock, reset), false);
+      assert.equal(await fail(scheduler, clock, { ...verdictOf("failed"), mayHaveRun: true }), false);
+      assert.equal(await fail(scheduler, clock, { ...verdictOf("silent"), mayHaveRun: true }), true, "as configured");
     });
 
     it("does not cool down for a call that took too long while others were served", async () => {
@@ -352,16 +434,14 @@ export function schedulerPoolContract(name: string, createScheduler: SchedulerFa
 
     it("lets those wait who have the time, and refuses at once who has not", async () => {
       const { clock, scheduler } = setUp([keyOf("only")], { queueTimeoutMs: 5_000 });
-      for (let round = 0; round < 4; round++) {
-        const ticket = await start(scheduler, clock);
-        await ticket.report(unreachable);
-        ticket.release("aborted");
-        if (round < 3) await clock.advance(scheduler.gauges().lanes[0]?.blockedMs ?? 0);
+      for (let round = 0; round < 6; round++) {
+        await fail(scheduler, clock, unreachable);
+        if (round < 5) await clock.advance(scheduler.gauges().lanes[0]?.blockedMs ?? 0);
       }
-      const hopeless = arrive(scheduler);
+      const [patient, hopeless] = [arrive(scheduler), arrive(scheduler, { wish: { patienceMs: 1_000 } })];
       await clock.advance(0);
-      assert.equal(hopeless.refusal, "upstream_failed");
-      assert.ok((hopeless.facts.retryAfterMs ?? 0) >= 5_000);
+      assert.deepEqual([patient.refusal, hopeless.refusal], [null, "upstream_failed"]);
+      assert.ok((hopeless.facts.retryAfterMs ?? 0) >= 1_500);
     });
   });
 

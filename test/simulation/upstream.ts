@@ -37,6 +37,7 @@ const codes: Partial<Record<FaultKind, { readonly kind: VerdictKind; readonly co
 /** What GLM says of an account, it says to all keys of it. */
 const accountFaults: readonly FaultKind[] = ["quota", "restricted"];
 const unreachable: Verdict = { kind: "unreachable", code: null, waitMs: null };
+const reset: Verdict = { ...unreachable, mayHaveRun: true };
 const frameCount = 4;
 const promptTokens = 50;
 const minuteMs = 60_000;
@@ -143,8 +144,7 @@ export class Upstream {
         if (frame > breaksAfter + 1) return;
         const isLast = frame === frameCount;
         if (isLast || frame === breaksAfter + 1) visit.leave();
-        if (frame === breaksAfter + 1)
-          back(() => (breaksAfter === 0 ? listener.refused(unreachable) : listener.broke()));
+        if (frame === breaksAfter + 1) back(() => (breaksAfter === 0 ? listener.refused(reset) : listener.broke()));
         else if (isLast) {
           const usage = { promptTokens, completionTokens, cachedTokens: 0, reasoningTokens: 0 };
           back(() => listener.ended(usage, () => count(promptTokens + completionTokens)));

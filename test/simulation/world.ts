@@ -40,6 +40,7 @@ const reasonsByFault: Partial<Record<FaultKind, string>> = {
   quota: "upstream_quota",
   account: "upstream_account",
   barred: "upstream_account",
+  restricted: "upstream_account",
   unreachable: "upstream_failed",
   reset: "upstream_failed",
 };
