@@ -84,11 +84,11 @@ describe("the wait that is foreseen", () => {
     assert.deepEqual(waitsMs(5, [0, 1_000]), [0, 0]);
   });
 
-  it("follows the rate: each start is possible a window after the one whose place it takes", () => {
+  it("follows the rate: one start for each space, from when the window opens", () => {
     const { start, waitsMs } = setUp(limits({ startsPerSecond: 2 }));
     start(0);
     start(100);
-    assert.deepEqual(waitsMs(300, [0, 1, 2, 3, 4]), [700, 800, 1_700, 1_800, 2_700]);
+    assert.deepEqual(waitsMs(300, [0, 1, 2, 3, 4]), [700, 1_200, 1_700, 2_200, 2_700]);
   });
 
   it("divides those ahead among the keys, by their rates", () => {
@@ -197,7 +197,7 @@ describe("the wait for a user's own limits", () => {
   it("follows its rate", () => {
     const { estimator } = setUp(limits({}));
     const gates = ofUser({ startsPerSecond: 1 });
-    new Hold(gates, 0, false).stamp(0);
+    new Hold(gates, { tokens: 0, isDebt: false, hasWaited: false }, 0).stamp(0);
     assert.deepEqual(
       [0, 2].map((ahead) => estimator.userWaitMs(gates, model, ahead, 400)),
       [600, 2_600],
@@ -209,7 +209,7 @@ describe("the wait for a user's own limits", () => {
     teach(1_000);
     const gates = ofUser({ concurrencyMax: 2 });
     assert.equal(estimator.userWaitMs(gates, model, 1, 2_000), 0);
-    for (let count = 0; count < 2; count++) new Hold(gates, 0, false);
+    for (let count = 0; count < 2; count++) new Hold(gates, { tokens: 0, isDebt: false, hasWaited: false }, 0);
     assert.deepEqual(
       [0, 1, 3].map((ahead) => estimator.userWaitMs(gates, model, ahead, 2_000)),
       [500, 1_000, 2_000],

@@ -56,7 +56,7 @@ export class Estimator {
 
   /** The same for the limits of one user alone, with `ahead` of its own calls before it. */
   userWaitMs(gates: Gates, model: string, ahead: number, now: number): number {
-    const byRateMs = gates.window ? gates.window.freeAfter(ahead, now) - now : 0;
+    const byRateMs = gates.startAfter(ahead, now) - now;
     const beyond = ahead + 1 + gates.inFlight - gates.concurrencyMax;
     const bySlotMs = beyond > 0 ? (beyond / gates.concurrencyMax) * this.#costs.slotMsOf(model) : 0;
     return Math.max(byRateMs, bySlotMs);
@@ -74,10 +74,9 @@ export class Estimator {
       const part =
         accounts.length === 1 ? ahead : Math.floor((ahead * gates.rate) / pace.slowdown / 1_000 / total || 0);
       const keyModel = account.models.get(to.model);
-      const windows = [gates.window, keyModel?.gates.window];
       const blocks = [gates.blockedUntil, key.health.blockedUntil, keyModel?.health.blockedUntil ?? 0];
       let at = Math.max(now, ...blocks, keyModel?.barOf(key)?.blockedUntil ?? 0);
-      for (const window of windows) if (window) at = Math.max(at, window.freeAfter(part, now));
+      at = Math.max(at, gates.startAfter(part, now), keyModel?.gates.startAfter(part, now) ?? now);
       least = Math.min(least, at);
     }
     return least - now;

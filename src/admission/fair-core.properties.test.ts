@@ -13,6 +13,7 @@ import {
   assertOrderInFlow,
   assertRate,
   assertSnapshot,
+  assertSpacing,
   assertWorkConservation,
 } from "../../test/simulation/invariants.ts";
 import {
@@ -50,6 +51,18 @@ describe("the fair core, whatever happens", () => {
         playAll(given, schedule, (driver) => {
           driver.onStep = (_, sent) => sent && assertRate(driver, sent);
         });
+      }),
+      runs,
+    );
+  });
+
+  it("1: lets no stretch of time hold more starts than its share, and what may come at once", () => {
+    fc.assert(
+      fc.property(limits(patient), steps([delays, progress, refusals(["over_limit", "failed"])]), (given, schedule) => {
+        const driver = playAll(given, schedule, (watched) => {
+          watched.onGrant = assertSpacing;
+        });
+        drain(driver);
       }),
       runs,
     );

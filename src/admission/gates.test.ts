@@ -14,6 +14,10 @@ function createGates(limits: Partial<GateLimits> = {}): Gates {
   return gates;
 }
 
+function take(gates: Gates, tokens: number, isDebt = false): Hold {
+  return new Hold(gates, { tokens, isDebt, hasWaited: false }, 0);
+}
+
 /** What is left of each limit: as before, if nothing has leaked. */
 function stateOf({ inFlight, window, tokens }: Gates, now: number) {
   return { inFlight, starts: window?.remaining(now).count, tokens: tokens?.used(now) };
@@ -22,14 +26,14 @@ function stateOf({ inFlight, window, tokens }: Gates, now: number) {
 describe("Gates", () => {
   it("are open without any limit, for any number of calls", () => {
     const gates = createGates();
-    for (let count = 0; count < 100; count++) new Hold(gates, 1_000, false);
+    for (let count = 0; count < 100; count++) take(gates, 1_000);
     assert.equal(gates.openAt(5, 1e9), 5);
     assert.equal(gates.findBlocker(5, 1e9), null);
   });
 
   it("open when the last of them does", () => {
     const gates = createGates({ startsPerSecond: 1, tokensPerMinute: 100 });
-    const hold = new Hold(gates, 100, false);
+    const hold = take(gates, 100);
     hold.stamp(0);
     hold.spend(100, 200);
     const openAt = gates.openAt(200, 100);
@@ -42,11 +46,11 @@ describe("Gates", () => {
   it("name what is in the way", () => {
     const gates = createGates({ startsPerSecond: 1, concurrencyMax: 2, tokensPerMinute: 100 });
     assert.equal(gates.findBlocker(0, 100), null);
-    const hold = new Hold(gates, 50, false);
+    const hold = take(gates, 50);
     hold.stamp(0);
     assert.equal(gates.findBlocker(500, 10), "rate");
     assert.equal(gates.findBlocker(1_000, 51), "tokens");
-    new Hold(gates, 0, false).stamp(1_000);
+    take(gates, 0).stamp(1_000);
     assert.equal(gates.findBlocker(1_000, 0), "concurrency");
     gates.blockedUntil = 3_000;
     assert.equal(gates.findBlocker(1_000, 0), "hold");
@@ -55,11 +59,11 @@ describe("Gates", () => {
   it("know of a limit that was taken away and comes back what its window has seen meanwhile", () => {
     const limits: GateLimits = { ...unlimited, startsPerSecond: 1, tokensPerMinute: 100 };
     const gates = createGates(limits);
-    const before = new Hold(gates, 60, true);
+    const before = take(gates, 60, true);
     before.stamp(0);
     gates.configure(unlimited, 0, 1);
     assert.equal(gates.findBlocker(100, 1_000), null, "nothing limits now");
-    const during = new Hold(gates, 40, true);
+    const during = take(gates, 40, true);
     during.stamp(500);
     gates.configure(limits, 0, 1);
     assert.equal(gates.openAt(600, 0), 1_500, "the second after the send without a limit");
@@ -69,7 +73,7 @@ describe("Gates", () => {
 
   it("are shut without an end while as many run as may", () => {
     const gates = createGates({ concurrencyMax: 1 });
-    const hold = new Hold(gates, 0, false);
+    const hold = take(gates, 0);
     assert.equal(gates.openAt(0, 0), infinity);
     hold.free();
     assert.equal(gates.openAt(0, 0), 0);
@@ -78,13 +82,13 @@ describe("Gates", () => {
   it("add the guard to the window, and stretch it by the slowdown", () => {
     const gates = new Gates();
     gates.configure({ ...unlimited, startsPerSecond: 2 }, 20, 1.5);
-    for (const at of [0, 10]) new Hold(gates, 0, false).stamp(at);
+    for (const at of [0, 10]) take(gates, 0).stamp(at);
     assert.equal(gates.openAt(10, 0), 1_520);
   });
 
   it("keep counting what was sent and what runs when limits change", () => {
     const gates = createGates({ startsPerSecond: 2, concurrencyMax: 2, tokensPerMinute: 100 });
-    new Hold(gates, 60, false).stamp(0);
+    take(gates, 60).stamp(0);
     gates.configure({ startsPerSecond: 1, concurrencyMax: 1, tokensPerMinute: 50 }, 0, 1);
     assert.deepEqual(stateOf(gates, 100), { inFlight: 1, starts: 0, tokens: 60 });
     assert.equal(gates.openAt(100, 0), infinity);
@@ -96,13 +100,13 @@ describe("Hold", () => {
 
   it("takes a place of every kind at once", () => {
     const gates = createGates(all);
-    new Hold(gates, 40, false);
+    take(gates, 40);
     assert.deepEqual(stateOf(gates, 0), { inFlight: 1, starts: 0, tokens: 40 });
   });
 
   it("leaves nothing behind when its call was never sent", () => {
     const gates = createGates(all);
-    const hold = new Hold(gates, 40, false);
+    const hold = take(gates, 40);
     hold.refund();
     hold.free();
     hold.spend(40, 10);
@@ -111,7 +115,7 @@ describe("Hold", () => {
 
   it("gives nothing back once its call was sent", () => {
     const gates = createGates(all);
-    const hold = new Hold(gates, 40, false);
+    const hold = take(gates, 40);
     hold.stamp(0);
     hold.refund();
     assert.deepEqual(stateOf(gates, 10), { inFlight: 1, starts: 0, tokens: 40 });
@@ -119,7 +123,7 @@ describe("Hold", () => {
 
   it("counts the tokens that were reserved to the end, and then those that were used", () => {
     const gates = createGates({ tokensPerMinute: 100 });
-    const hold = new Hold(gates, 80, false);
+    const hold = take(gates, 80);
     hold.stamp(0);
     assert.equal(gates.tokens?.used(2 * minuteMs), 80);
     hold.spend(30, 2 * minuteMs);
@@ -129,7 +133,7 @@ describe("Hold", () => {
 
   it("in debt, counts the guess from the send on, and adds at the end what it lacked", () => {
     const gates = createGates({ tokensPerMinute: 100 });
-    const hold = new Hold(gates, 30, true);
+    const hold = take(gates, 30, true);
     hold.stamp(0);
     hold.spend(90, 10_000);
     assert.equal(gates.tokens?.used(10_000), 90);
@@ -139,7 +143,7 @@ describe("Hold", () => {
 
   it("in debt, takes back at the end what was guessed too much", () => {
     const gates = createGates({ tokensPerMinute: 100 });
-    const hold = new Hold(gates, 80, true);
+    const hold = take(gates, 80, true);
     hold.stamp(0);
     hold.spend(20, 10_000);
     assert.equal(gates.tokens?.used(10_000), 20);
@@ -147,7 +151,7 @@ describe("Hold", () => {
 
   it("holds nothing of a limit that came after it, and gives back to the one that it took", () => {
     const gates = createGates({ concurrencyMax: 2 });
-    const early = new Hold(gates, 40, false);
+    const early = take(gates, 40);
     gates.configure(all, 0, 1);
     assert.deepEqual(stateOf(gates, 0), { inFlight: 1, starts: 1, tokens: 0 });
     early.stamp(0);
@@ -155,7 +159,7 @@ describe("Hold", () => {
     early.spend(500, 10);
     assert.deepEqual(stateOf(gates, 10), { inFlight: 0, starts: 1, tokens: 0 });
 
-    const late = new Hold(gates, 40, false);
+    const late = take(gates, 40);
     gates.configure(unlimited, 0, 1);
     late.stamp(10);
     late.free();
@@ -170,8 +174,8 @@ describe("Hold", () => {
       fc.property(fc.array(action, { maxLength: 12 }), fc.boolean(), (actions, isDebt) => {
         const gates = createGates({ startsPerSecond: 10, concurrencyMax: 10, tokensPerMinute: 1_000 });
         // Another call is in flight all the time, so that too much given back would show.
-        new Hold(gates, 100, false).stamp(0);
-        const hold = new Hold(gates, 50, isDebt);
+        take(gates, 100).stamp(0);
+        const hold = take(gates, 50, isDebt);
         let isSent = false;
         let isRefunded = false;
         let isSpent = false;

@@ -1,11 +1,14 @@
 // The limits of one scope (an upstream key, a model on it, a user): starts in a window, calls at once, tokens per
 // minute, and a block until some time. A call passes the gates of all its scopes: all are checked, then all are taken.
 
+import type { Pacer } from "./pacer.ts";
 import type { Blocker, GateLimits } from "./scheduler.ts";
 import { TokenWindow } from "./token-window.ts";
 import { createWindowLog, toWindowLimits, type WindowLog } from "./window-log.ts";
 
 const minuteMs = 60_000;
+/** Of a large window, so many places are looked at to foresee a start: off by no more than what lies between two. */
+const foreseenMax = 64;
 
 export class Gates {
   inFlight = 0;
@@ -22,6 +25,12 @@ export class Gates {
   unsettled = 0;
   /** Starts per second as configured, for estimates; Infinity: no bound. */
   rate = Number.POSITIVE_INFINITY;
+  /** Spaces the starts; null: they come as the window allows. */
+  readonly pacer: Pacer | null;
+
+  constructor(pacer: Pacer | null = null) {
+    this.pacer = pacer;
+  }
 
   /** `slowdown` stretches the window, `guardMs` is added to it. What was sent and runs stays counted. */
   configure(limits: GateLimits, guardMs: number, slowdown: number): void {
@@ -33,7 +42,8 @@ export class Gates {
       const stretched = { startsMax, windowMs: windowMs * slowdown + guardMs, nominalMs: windowMs };
       if (this.windowLog) this.windowLog.configure(stretched);
       else this.windowLog = createWindowLog(stretched);
-    }
+      this.pacer?.configure(startsMax, stretched.windowMs);
+    } else this.pacer?.lift();
     this.window = startsPerSecond === null ? null : this.windowLog;
     if (tokensPerMinute !== null) {
       this.tokenLog ??= new TokenWindow(tokensPerMinute, minuteMs + guardMs);
@@ -48,7 +58,25 @@ export class Gates {
     if (this.inFlight >= this.concurrencyMax) return Number.POSITIVE_INFINITY;
     let at = this.blockedUntil > now ? this.blockedUntil : now;
     if (this.window) at = Math.max(at, this.window.freeAt(now));
+    if (this.pacer) at = Math.max(at, this.pacer.opensAt);
     if (this.tokens) at = Math.max(at, this.tokens.freeAt(now, tokens));
+    return at;
+  }
+
+  /** When the rate lets a call start that has `ahead` others before it, if each starts as soon as it may. */
+  startAfter(ahead: number, now: number): number {
+    const { window, pacer } = this;
+    if (!window) return now;
+    if (!pacer) return window.freeAfter(ahead, now);
+    const { spacingMs, opensAt } = pacer;
+    const firstAt = Math.max(opensAt, window.freeAfter(0, now));
+    let at = firstAt + ahead * spacingMs;
+    // A place that becomes free late holds up all behind it. Starts a whole window behind are kept off by their spaces.
+    const last = Math.min(ahead, window.startsMax - 1);
+    const step = Math.ceil(last / foreseenMax);
+    for (let before = last; before > 0; before -= step) {
+      at = Math.max(at, window.freeAfter(before, now) + (ahead - before) * spacingMs);
+    }
     return at;
   }
 
@@ -64,10 +92,19 @@ export class Gates {
   findBlocker(now: number, tokens: number): Extract<Blocker, "rate" | "concurrency" | "tokens" | "hold"> | null {
     if (this.blockedUntil > now) return "hold";
     if (this.inFlight >= this.concurrencyMax) return "concurrency";
-    if (this.window && this.window.freeAt(now) > now) return "rate";
+    if ((this.window && this.window.freeAt(now) > now) || (this.pacer && this.pacer.opensAt > now)) return "rate";
     if (this.tokens && this.tokens.freeAt(now, tokens) > now) return "tokens";
     return null;
   }
+}
+
+/** A call that starts. */
+export interface Start {
+  /** Tokens that it takes from the limits, and whether they are a guess. */
+  readonly tokens: number;
+  readonly isDebt: boolean;
+  /** Whether it starts later than it came. */
+  readonly hasWaited: boolean;
 }
 
 /**
@@ -81,17 +118,19 @@ export class Hold {
   readonly #reservedTokens: number;
   /** Debt: the estimate counts from the send and what it lacked is added at the end. Else it is held to the end. */
   readonly #isDebt: boolean;
+  readonly #slotAt: number;
   #sentAt = 0;
   #isSent = false;
   #isFreed = false;
   #isSpent = false;
 
-  constructor(gates: Gates, tokens: number, isDebt: boolean) {
+  constructor(gates: Gates, { tokens, isDebt, hasWaited }: Start, now: number) {
     this.gates = gates;
     this.#window = gates.windowLog;
     this.#tokens = gates.tokenLog;
     this.#reservedTokens = tokens;
     this.#isDebt = isDebt;
+    this.#slotAt = gates.pacer?.take(now, hasWaited, gates.window?.openedAt ?? now) ?? now;
     gates.inFlight++;
     this.#window?.reserve();
     if (!this.#tokens) return;
@@ -111,6 +150,7 @@ export class Hold {
     if (this.#isSent) return;
     this.#isSent = true;
     this.#window?.refund();
+    this.gates.pacer?.giveBack(this.#slotAt);
     if (this.#settle()) this.#tokens?.spend(this.#reservedTokens, 0, 0);
   }
 

@@ -35,7 +35,7 @@ function createChoice(keys: readonly UpstreamKey[]): KeyChoice {
 
 function occupy(key: UpstreamKey | undefined, count = 1): void {
   assert.ok(key);
-  for (let index = 0; index < count; index++) new Hold(key.gates, 0, false);
+  for (let index = 0; index < count; index++) new Hold(key.gates, { tokens: 0, isDebt: false, hasWaited: false }, 0);
 }
 
 const withAffinity = (affinity: string) => ({ ...anywhere("glm-4.5-flash"), affinity });

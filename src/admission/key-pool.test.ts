@@ -120,7 +120,9 @@ function createPool(...keys: KeyLimits[]): KeyPool {
 function occupy(pool: KeyPool, name: string, model = flash, tokens = 0, now = 0): Hold[] {
   const found = pool.keys.find(({ limits }) => limits.name === name);
   assert.ok(found);
-  const holds = [found.gates, pool.modelOn(found, model).gates].map((gates) => new Hold(gates, tokens, false));
+  const holds = [found.gates, pool.modelOn(found, model).gates].map(
+    (gates) => new Hold(gates, { tokens, isDebt: false, hasWaited: false }, now),
+  );
   for (const hold of holds) hold.stamp(now);
   return holds;
 }

@@ -15,7 +15,8 @@ function setUp(limits: Partial<GateLimits>) {
     users.sweep(now);
     return users.find("ada") !== undefined;
   };
-  const start = (tokens = 0, isDebt = false) => new Hold(users.take("ada").gates, tokens, isDebt);
+  const start = (tokens = 0, isDebt = false) =>
+    new Hold(users.take("ada").gates, { tokens, isDebt, hasWaited: false }, 0);
   return { users, start, isKnownAfterSweep };
 }
 

@@ -25,7 +25,7 @@ function userGates(limits: Partial<GateLimits>): Gates {
 /** A call that holds so many tokens and was sent. */
 function send(gates: Gates | undefined, at: number, tokens = 0): Hold {
   assert.ok(gates);
-  const hold = new Hold(gates, tokens, false);
+  const hold = new Hold(gates, { tokens, isDebt: false, hasWaited: false }, at);
   hold.stamp(at);
   return hold;
 }

@@ -30,10 +30,12 @@ export class RunningCalls {
 
   /** Takes every gate, in this very turn; the caller has seen that all are open. */
   start(waiter: QueuedWaiter, { key, keyModel: known }: Choice, now: number, leastOfUsers: number): RunningGrant {
-    const { call, session, user, tokens, isDebt } = waiter;
+    const { call, session, user } = waiter;
     const keyModel = known ?? this.#pool.modelOn(key, call.model);
-    const userHold = new Hold(this.#users.take(call.userId).gates, tokens, isDebt);
-    const holds = [userHold, new Hold(key.gates, tokens, isDebt), new Hold(keyModel.gates, tokens, isDebt)];
+    const scopes = [this.#users.take(call.userId).gates, key.gates, keyModel.gates];
+    const { tokens, isDebt } = waiter;
+    const start = { tokens, isDebt, hasWaited: waiter.wasAdmitted || waiter.arrivedAt < now };
+    const holds = scopes.map((gates) => new Hold(gates, start, now));
     const estimateMs = this.#costs.estimateMs(call);
     const grant = new RunningGrant(waiter, key, keyModel, holds, estimateMs, now);
     keyModel.openCalls++;

@@ -52,6 +52,7 @@ export class Share {
   /** Moving mean of the time from one start to the next while calls waited; 0: not known. */
   startGapMs = 0;
   #startedAt = Number.NEGATIVE_INFINITY;
+  #startedAtOnce = true;
   /** Lane-milliseconds that were served, corrected as they become known. */
   servedMs = 0;
   /** Of whom something waits, in no order. */
@@ -184,8 +185,11 @@ export class Share {
   /** A call that came at `arrivedAt` starts. */
   noteStart(arrivedAt: number, now: number): void {
     const sinceAt = Math.max(this.#startedAt, arrivedAt);
+    // Behind a burst nothing starts until its places are free again: that is not the pace of what follows.
+    const isBehindBurst = this.#startedAtOnce && sinceAt === this.#startedAt;
     this.#startedAt = now;
-    if (now <= sinceAt && this.waitingCount === 0) return;
+    this.#startedAtOnce = now <= arrivedAt;
+    if (isBehindBurst || (now <= sinceAt && this.waitingCount === 0)) return;
     const gapMs = now - sinceAt;
     this.startGapMs += (gapMs - this.startGapMs) * (this.startGapMs === 0 ? 1 : gapMeanShare);
   }

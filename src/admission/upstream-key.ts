@@ -12,6 +12,7 @@ import { FailureEvidence } from "./failure-evidence.ts";
 import { Gates } from "./gates.ts";
 import { Health } from "./health.ts";
 import { LearnedConcurrency, LearnedPace } from "./learned-limit.ts";
+import { Pacer } from "./pacer.ts";
 import type { GateLimits, KeyLimits } from "./scheduler.ts";
 
 const unlimited: GateLimits = { startsPerSecond: null, concurrencyMax: null, tokensPerMinute: null };
@@ -20,7 +21,7 @@ const unlimited: GateLimits = { startsPerSecond: null, concurrencyMax: null, tok
 export class KeyModel {
   readonly model: string;
   readonly account: Account;
-  readonly gates = new Gates();
+  readonly gates = new Gates(new Pacer());
   readonly learned = new LearnedConcurrency();
   readonly health = new Health();
   /** Pauses after refusals for too many calls at once. */
@@ -94,7 +95,7 @@ export class Account {
   name: string;
   /** Those of its first key. */
   limits: GateLimits = unlimited;
-  readonly gates = new Gates();
+  readonly gates = new Gates(new Pacer());
   readonly pace = new LearnedPace();
   /** Pauses after refusals for too many starts. */
   readonly backoff = new Backoff();

@@ -13,7 +13,9 @@ export interface WindowLog {
   readonly nominalMs: number;
   /** The earliest time at which a reservation is possible if nothing else changes; Infinity: only after a stamp or refund. */
   freeAt(now: number): number;
-  /** The same for the start after `ahead` others, if each starts as soon as it may and what is reserved is sent now. */
+  /** Since when a reservation is possible, if it is possible now; -Infinity: as far as is known, it always was. */
+  readonly openedAt: number;
+  /** The same as `freeAt` for the start after `ahead` others, if each starts as soon as it may and what is reserved is sent now. */
   freeAfter(ahead: number, now: number): number;
   /** Starts that are possible now, and when all are again. */
   remaining(now: number): { count: number; allAt: number };
@@ -101,6 +103,10 @@ export function createWindowLog(limits: WindowLimits): WindowLog {
       const mustLeave = size + pending - startsMax;
       if (mustLeave < 0) return now;
       return mustLeave < size ? Math.max(now, leavesAt(mustLeave)) : Number.POSITIVE_INFINITY;
+    },
+    get openedAt() {
+      const mustLeave = size + pending - startsMax;
+      return mustLeave < 0 ? Number.NEGATIVE_INFINITY : leavesAt(mustLeave);
     },
     freeAfter(ahead, now) {
       // Each start frees its place a window later, so from one round of `startsMax` to the next all is a window later.

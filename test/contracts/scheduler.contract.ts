@@ -42,6 +42,15 @@ const never = new AbortController().signal;
 const noGate: GateLimits = { startsPerSecond: null, concurrencyMax: null, tokensPerMinute: null };
 const usage: Usage = { promptTokens: 10, completionTokens: 10, cachedTokens: 0, reasoningTokens: 0 };
 const ada: Principal = { userId: "ada", role: "user", weight: 1, class: "default", flowId: "session" };
+const plainWish: Omit<AdmissionWish, "callId"> = {
+  model: "glm-4.5-flash",
+  patienceMs: null,
+  inputBytes: 100,
+  outputTokensMax: null,
+  class: null,
+  retryCount: 0,
+  place: null,
+};
 let callCount = 0;
 
 export interface Arrival {
@@ -68,17 +77,7 @@ export function arrive(scheduler: Scheduler, options: ArrivalOptions = {}): Arri
     flowId: "session",
     ...options.principal,
   };
-  const wish: AdmissionWish = {
-    callId: `call-${++callCount}`,
-    model: "glm-4.5-flash",
-    patienceMs: null,
-    inputBytes: 100,
-    outputTokensMax: null,
-    class: null,
-    retryCount: 0,
-    place: null,
-    ...options.wish,
-  };
+  const wish: AdmissionWish = { ...plainWish, callId: `call-${++callCount}`, ...options.wish };
   scheduler.admit(principal, wish, signal).then(
     (ticket) => {
       arrival.ticket = ticket;
@@ -167,6 +166,161 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
       assert.equal(second.ticket, null);
       await clock.advance(1);
       assert.ok(second.ticket);
+    });
+  });
+
+  describe(`${name}: the spacing of starts while calls wait`, () => {
+    /** Calls that are sent as soon as they may, with the times at which that was. */
+    async function flood(scheduler: Scheduler, clock: ManualClock, count: number): Promise<number[]> {
+      const startedAt: number[] = [];
+      for (let index = 0; index < count; index++) void startLater(scheduler, clock, startedAt);
+      await clock.advance(0);
+      return startedAt;
+    }
+
+    async function startLater(scheduler: Scheduler, clock: ManualClock, startedAt: number[], userId = "flood") {
+      const wish = { ...plainWish, callId: `call-${++callCount}` };
+      const ticket = await scheduler.admit({ ...ada, userId }, wish, never);
+      ticket.markSent();
+      startedAt.push(clock.now());
+      return ticket;
+    }
+
+    const patient: TestLimits = { queueCapacity: 5_000, queueTimeoutMs: 600_000 };
+
+    for (const startsPerSecond of [0.5, 2, 2.5, 20, 200]) {
+      it(`starts a backlog one by one at ${startsPerSecond}/s, once the window behind the first burst has opened`, async () => {
+        const { clock, scheduler } = setUp({ ...patient, startsPerSecond });
+        const startsMax = Math.max(1, Math.floor(startsPerSecond));
+        const windowMs = (startsMax / startsPerSecond) * 1_000 + 20;
+        const startedAt = await flood(scheduler, clock, 5 * startsMax);
+        await clock.advance(4 * windowMs + 1);
+        const dueAt = Array.from({ length: 4 * startsMax }, (_, index) =>
+          index < startsMax ? 0 : windowMs + ((index - startsMax) * windowMs) / startsMax,
+        );
+        assert.equal(startedAt.length, 4 * startsMax + 1);
+        for (const [index, at] of dueAt.entries()) {
+          assert.ok(
+            Math.abs((startedAt[index] as number) - at) < 0.01,
+            `start ${index} at ${startedAt[index]}, not ${at}`,
+          );
+        }
+      });
+    }
+
+    it("lets a call next to a flood start within two spaces", async () => {
+      const { clock, scheduler } = setUp({ ...patient, startsPerSecond: 20 });
+      await flood(scheduler, clock, 1_000);
+      await clock.advance(1_020);
+      for (let count = 0; count < 20; count++) {
+        await clock.advance(237);
+        const startedAt: number[] = [];
+        void startLater(scheduler, clock, startedAt, "light");
+        await clock.advance(102);
+        assert.equal(startedAt.length, 1, "it still waits after two spaces");
+      }
+    });
+
+    it("spaces the calls of a client that calls again as soon as it was answered", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 20 });
+      const startedAt: number[] = [];
+      async function callAgainAndAgain(): Promise<void> {
+        const ticket = await startLater(scheduler, clock, startedAt);
+        clock.after(5, () => {
+          ticket.release("ended");
+          void callAgainAndAgain();
+        });
+      }
+      void callAgainAndAgain();
+      await clock.advance(0);
+      await clock.advance(3_000);
+      const waited = startedAt.slice(20);
+      assert.ok(waited.length >= 38, `${waited.length} starts`);
+      for (const [index, at] of waited.entries()) assert.ok(Math.abs(at - (1_020 + index * 51)) < 0.01, String(waited));
+    });
+
+    it("owes nothing for a time in which nothing could start, and makes up for a late timer", async () => {
+      const { clock, scheduler } = setUp({ ...patient, startsPerSecond: 20 });
+      const startedAt = await flood(scheduler, clock, 200);
+      await clock.advance(1_020 + 51 * 5);
+      clock.stall(51 + 8);
+      await clock.advance(0);
+      await clock.advance(51 - 8);
+      assert.deepEqual(startedAt.slice(-2), [1_334, 1_377], "8 ms late, and the next one in its own time");
+      clock.stall(10_000);
+      await clock.advance(0);
+      const before = startedAt.length;
+      await clock.advance(510);
+      assert.ok(startedAt.length - before <= 10, `${startedAt.length - before} starts in ten spaces`);
+    });
+
+    it("is that of each account: two keys start twice as many", async () => {
+      const { clock, scheduler } = setUp({ ...patient, startsPerSecond: 4, sendGuardMs: 0 });
+      const [first] = limitsOf({ ...patient, startsPerSecond: 4, sendGuardMs: 0 }).keys;
+      assert.ok(first);
+      const keys = [first, { ...first, name: "second" }];
+      scheduler.configure({ ...limitsOf({ ...patient, sendGuardMs: 0 }), keys });
+      const startedAt = await flood(scheduler, clock, 100);
+      await clock.advance(3_000);
+      assert.deepEqual(
+        [8, 10, 12, 14].map((index) => startedAt.slice(index, index + 2)),
+        [
+          [1_000, 1_000],
+          [1_250, 1_250],
+          [1_500, 1_500],
+          [1_750, 1_750],
+        ],
+      );
+    });
+
+    it("follows a new rate at once", async () => {
+      const { clock, scheduler } = setUp({ ...patient, startsPerSecond: 1, sendGuardMs: 0 });
+      const startedAt = await flood(scheduler, clock, 100);
+      await clock.advance(2_500);
+      scheduler.configure(limitsOf({ ...patient, startsPerSecond: 10, sendGuardMs: 0 }));
+      await clock.advance(1_500);
+      const after = startedAt.slice(3);
+      assert.ok(after.length >= 14 && after.length <= 20, `${after.length} starts in 1.5 s`);
+      const lastGaps = after.slice(-5).map((at, index, all) => (index === 0 ? 100 : at - (all[index - 1] as number)));
+      for (const gap of lastGaps) assert.ok(Math.abs(gap - 100) < 0.01, String(lastGaps));
+    });
+
+    it("holds for a call that comes back after the upstream refused it", async () => {
+      const { clock, scheduler } = setUp({ ...patient, startsPerSecond: 4, sendGuardMs: 0 });
+      const refused = await startCall(scheduler, clock);
+      await clock.advance(2_000);
+      await refused.report(verdict("failed", "1234"));
+      refused.release("ended");
+      const again = arrive(scheduler, { wish: { place: refused.place } });
+      await clock.advance(0);
+      again.ticket?.markSent();
+      assert.ok(again.ticket);
+      const startedAt = await flood(scheduler, clock, 2);
+      await clock.advance(500);
+      assert.equal(startedAt.length, 2);
+      assert.ok((startedAt[0] as number) >= 2_240 && (startedAt[1] as number) >= 2_490, String(startedAt));
+    });
+
+    it("is foreseen: each call is told the time at which it then starts", async () => {
+      const { clock, scheduler } = setUp({ ...patient, startsPerSecond: 5 });
+      await clock.advance(100);
+      for (const gapMs of [0, 300, 10, 10, 10]) {
+        await startCall(scheduler, clock);
+        await clock.advance(gapMs);
+      }
+      const arrivals = Array.from({ length: 12 }, () => arrive(scheduler));
+      await clock.advance(0);
+      const foreseen = scheduler.snapshot().waitingCalls.map(({ etaMs }) => etaMs);
+      assert.equal(scheduler.snapshot().nextStartInMs, foreseen[0]);
+      for (let step = 0; step < 400; step++) {
+        await clock.advance(10);
+        for (const { ticket } of arrivals) ticket?.markSent();
+      }
+      const waited = arrivals.map(({ ticket }) => ticket?.waitedMs ?? Number.NaN);
+      // Sends here are up to 10 ms later than starts.
+      for (const [index, eta] of foreseen.entries()) {
+        assert.ok(Math.abs((waited[index] as number) - eta) <= 10, `${waited[index]} ms, ${eta} foreseen`);
+      }
     });
   });
 

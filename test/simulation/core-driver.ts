@@ -36,6 +36,15 @@ export interface SendRecord {
   readonly limitsAtGrant: AdmissionLimits;
 }
 
+/** A grant; one that is never sent counts for nothing then. */
+export interface GrantRecord {
+  readonly call: OfferedCall;
+  readonly upstreamKey: string;
+  readonly at: number;
+  readonly hasWaited: boolean;
+  wasTaken: boolean;
+}
+
 /** Tokens that a call has used, as far as the core was told. */
 export interface TokenRecord {
   readonly call: OfferedCall;
@@ -70,6 +79,7 @@ export class CoreDriver {
   /** In the order of their grants. */
   readonly granted: DrivenCall[] = [];
   sends: SendRecord[] = [];
+  grants: GrantRecord[] = [];
   lingering: Lingering[] = [];
   /** Of calls that say what they take at most, and whose input is empty: what they hold is exactly that. */
   tokens: TokenRecord[] = [];
@@ -166,6 +176,10 @@ export class CoreDriver {
     call.grantOrdinal = this.granted.length;
     call.tryCount++;
     this.granted.push(call);
+    const hasWaited = call.offered.place !== null || call.arrivedAt < this.now;
+    const { upstreamKey } = grant;
+    this.grants = this.grants.filter(({ at }) => at > this.now - sendsKeptMs);
+    this.grants.push({ call: call.offered, upstreamKey, at: this.now, hasWaited, wasTaken: true });
     this.#limitsAtGrant.push(this.limits);
     this.onGrant(this, call);
   }
@@ -228,6 +242,7 @@ export class CoreDriver {
     call.state = "ended";
     call.endedAt = this.now;
     call.endedHow = how;
+    if (!wasSent) for (const record of this.grants) if (record.call === call.offered) record.wasTaken = false;
     if (how === "aborted" && wasSent && this.limits.abortLingerMs > 0) {
       const until = this.now + this.limits.abortLingerMs;
       this.lingering.push({ call: call.offered, upstreamKey: grant.upstreamKey, until });

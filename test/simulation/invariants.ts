@@ -9,6 +9,9 @@ import type { CoreDriver, DrivenCall, SendRecord } from "./core-driver.ts";
 /** Milliseconds: sums of windows such as 1000 * 2 / 3 may differ in the last digit. */
 const tolerance = 1e-6;
 
+/** So much of a delay is made up for. */
+const latenessMsMax = 10;
+
 /** A set of calls that share gates, and what the limits of these gates are. */
 interface Scope {
   readonly name: string;
@@ -58,7 +61,12 @@ function scopesOf(driver: CoreDriver, call: OfferedCall, upstreamKey: string): S
   return [keyScope(driver, upstreamKey), keyModelScope(driver, upstreamKey, call.model), userScope(call.userId)];
 }
 
-function windowOf(scope: Scope, limits: AdmissionLimits): { startsMax: number; windowMs: number } | null {
+interface Window {
+  readonly startsMax: number;
+  readonly windowMs: number;
+}
+
+function windowOf(scope: Scope, limits: AdmissionLimits): Window | null {
   const rate = scope.limitsIn(limits)?.startsPerSecond ?? null;
   if (rate === null) return null;
   const startsMax = Math.max(1, Math.floor(rate));
@@ -176,12 +184,43 @@ function hasRoom(driver: CoreDriver, scope: Scope, isSure = true): boolean {
   if (limits.concurrencyMax !== null && inFlight >= limits.concurrencyMax) return false;
   const window = windowOf(scope, driver.limits);
   if (!window) return true;
+  if (scope.isUpstream && driver.now < spacedFrom(driver, scope, window) + (isSure ? tolerance : -tolerance))
+    return false;
   const pending = driver.in("granted").filter(({ offered, grant }) => grant && scope.holds(offered, grant.upstreamKey));
   const counting = driver.sends.filter(
     ({ call, upstreamKey, at }) =>
       scope.holds(call, upstreamKey) && at > driver.now - window.windowMs - (isSure ? tolerance : -tolerance),
   );
   return pending.length + counting.length < window.startsMax;
+}
+
+/** Nobody waits for longer than one space after the last start, that of a call that was never sent aside. */
+function spacedFrom({ grants }: CoreDriver, scope: Scope, { startsMax, windowMs }: Window): number {
+  const last = grants.findLast(({ call, upstreamKey, wasTaken }) => wasTaken && scope.holds(call, upstreamKey));
+  return last ? last.at + windowMs / startsMax : Number.NEGATIVE_INFINITY;
+}
+
+/**
+ * 1: no stretch of time that ends now holds more starts than its share and those that may come at once: a window's, or
+ * of calls that had to wait one. `windowMs` and the start itself are of limits that were in force all the time.
+ */
+export function assertSpacing(driver: CoreDriver, granted: DrivenCall): void {
+  assert.ok(granted.grant);
+  for (const scope of scopesOf(driver, granted.offered, granted.grant.upstreamKey)) {
+    const window = windowOf(scope, driver.limits);
+    if (!window || !scope.isUpstream) continue;
+    const spacingMs = window.windowMs / window.startsMax;
+    const starts = driver.grants.filter(
+      ({ call, upstreamKey, wasTaken, at }) => wasTaken && at >= driver.configuredAt && scope.holds(call, upstreamKey),
+    );
+    for (const [count, { at, hasWaited }] of starts.toReversed().entries()) {
+      const atOnceMs: number = hasWaited ? latenessMsMax : window.windowMs - spacingMs;
+      assert.ok(
+        count * spacingMs <= driver.now - at + atOnceMs + tolerance,
+        `${scope.name}: ${count} starts in the ${driver.now - at} ms after one that ${hasWaited ? "had" : "had not"} waited, a space being ${spacingMs} ms`,
+      );
+    }
+  }
 }
 
 const minuteMs = 60_000;

@@ -13,6 +13,7 @@ export type ReferenceAnswer =
 interface Waiting {
   readonly call: OfferedCall;
   readonly sequence: number;
+  readonly arrivedAt: number;
   readonly deadlineAt: number;
 }
 
@@ -20,7 +21,17 @@ interface Running {
   readonly call: OfferedCall;
   readonly key: KeyLimits;
   readonly chargedMs: number;
+  /** What it takes of the even spacing, by scope. */
+  readonly slots: ReadonlyMap<string, number>;
   sentAt: number | null;
+}
+
+/** Calls that share a rate, which spaces those that wait. */
+interface SpacedScope {
+  readonly name: string;
+  readonly startsMax: number;
+  readonly windowMs: number;
+  isIn(trace: Trace): boolean;
 }
 
 /** A class, a user in it or a flow of that user. */
@@ -44,6 +55,8 @@ const meanShare = 0.2;
 const minuteMs = 60_000;
 /** An account without a bound counts as four times the largest, and at least so many places. */
 const unboundPlacesMin = 8;
+/** A start may be late by so much, and the next one comes as if it was not. */
+const latenessMsMax = 10;
 /** Tokens are forgotten by the tenth of a second. */
 const tokenStepMs = 100;
 
@@ -73,6 +86,8 @@ export class ReferenceScheduler {
   readonly #means = new Map<string, Means>();
   /** Calls that each key was chosen for, by its weight, and the fewest when one was last chosen. */
   readonly #turns = new Map<KeyLimits, number>();
+  /** When the last start was due, by scope. */
+  readonly #slots = new Map<string, number>();
   #leastTurns = 0;
   #sequence = 0;
 
@@ -87,7 +102,7 @@ export class ReferenceScheduler {
     const patienceMs = Math.min(queueTimeoutMs, call.patienceMs ?? Number.POSITIVE_INFINITY);
     // A repeated call is as if it had come before all that were not.
     const sequence = this.#sequence++ - call.retryCount * 2 ** 40;
-    const arrival: Waiting = { call, sequence, deadlineAt: now + patienceMs };
+    const arrival: Waiting = { call, sequence, arrivedAt: now, deadlineAt: now + patienceMs };
     this.#enter(call);
     this.#waiting.push(arrival);
     answers.push(...this.#startAll(now));
@@ -113,9 +128,14 @@ export class ReferenceScheduler {
 
   /** `tokens` are those that it has used. */
   release(callId: string, how: "ended" | "aborted", tokens: number, now: number): void {
-    const { call, key, chargedMs, sentAt } = this.#running.get(callId) as Running;
+    const { call, key, chargedMs, slots, sentAt } = this.#running.get(callId) as Running;
     this.#running.delete(callId);
     if (sentAt === null) {
+      for (const { name, startsMax, windowMs } of this.#spacedScopes(key, call)) {
+        const slotAt = slots.get(name) as number;
+        // If nothing has started since, it is as if this had not either.
+        if (this.#slots.get(name) === slotAt) this.#slots.set(name, slotAt - windowMs / startsMax);
+      }
       this.#pay(call, -chargedMs);
       return;
     }
@@ -145,7 +165,7 @@ export class ReferenceScheduler {
       this.#leaveQueue(waiting);
       this.#leastTurns = this.#turnsOf(key);
       this.#turns.set(key, this.#leastTurns + 1 / (key.weight ?? 1));
-      this.#start(waiting, key);
+      this.#start(waiting, key, now);
       answers.push({ kind: "granted", callId: waiting.call.callId });
     }
     return answers;
@@ -220,6 +240,7 @@ export class ReferenceScheduler {
         serves(key, call) &&
         // After a call beyond the limit it is shut for all.
         this.#tokensAt(key, 0, now) <= now &&
+        this.#spacedScopes(key, call).every((scope) => this.#slotAfterLast(scope) <= now) &&
         this.#hasRoom(key, sendGuardMs, now, true, isOfKey) &&
         (!model || this.#hasRoom(model, sendGuardMs, now, true, isOfModel))
       );
@@ -293,7 +314,45 @@ export class ReferenceScheduler {
     return nextOf(startable, 0);
   }
 
-  #start({ call }: Waiting, key: KeyLimits): void {
+  /** The account and the model on it, where they have a rate. */
+  #spacedScopes(key: KeyLimits, call: OfferedCall): SpacedScope[] {
+    const { models, sendGuardMs } = this.#limits;
+    const isOfKey = (other: Trace) => accountOf(other.key) === accountOf(key);
+    const isOfModel = (other: Trace) => isOfKey(other) && other.call.model === call.model;
+    const model = models.find(({ pattern }) => pattern === call.model);
+    return [
+      { name: accountOf(key), limits: key, isIn: isOfKey },
+      { name: `${accountOf(key)} ${call.model}`, limits: model, isIn: isOfModel },
+    ].flatMap(({ name, limits, isIn }) => {
+      const rate = limits?.startsPerSecond ?? null;
+      if (rate === null) return [];
+      const startsMax = Math.max(1, Math.floor(rate));
+      return [{ name, startsMax, windowMs: (startsMax / rate) * 1_000 + sendGuardMs, isIn }];
+    });
+  }
+
+  #slotAfterLast({ name, startsMax, windowMs }: SpacedScope): number {
+    return (this.#slots.get(name) ?? Number.NEGATIVE_INFINITY) + windowMs / startsMax;
+  }
+
+  /** A call that did not have to wait may use slots of the last window; one that had may be late for its own. */
+  #takeSlot(scope: SpacedScope, hasWaited: boolean, now: number): number {
+    const { startsMax, windowMs, isIn } = scope;
+    const dueAt = this.#slotAfterLast(scope);
+    if (!hasWaited) return Math.max(dueAt, now - (windowMs - windowMs / startsMax));
+    const unsent = Array.from(this.#running.values()).filter((other) => isIn(other) && other.sentAt === null);
+    const sends = this.#sends.filter(isIn).sort((a, b) => b.at - a.at);
+    const lastInWay = sends[startsMax - 1 - unsent.length];
+    const openedAt = lastInWay ? lastInWay.at + windowMs : Number.NEGATIVE_INFINITY;
+    return Math.max(openedAt - dueAt > latenessMsMax ? openedAt : dueAt, now - latenessMsMax);
+  }
+
+  #start({ call, arrivedAt }: Waiting, key: KeyLimits, now: number): void {
+    const slots = new Map<string, number>();
+    for (const scope of this.#spacedScopes(key, call)) {
+      slots.set(scope.name, this.#takeSlot(scope, arrivedAt < now, now));
+    }
+    for (const [name, slotAt] of slots) this.#slots.set(name, slotAt);
     const known = this.#means.get(`${call.model} ${call.userId}`) ?? this.#means.get(call.model);
     const chargedMs = this.#priceOf(call, known ?? { slotMs: 0, tokens: 0 });
     for (const node of this.#pathOf(call)) {
@@ -301,7 +360,7 @@ export class ReferenceScheduler {
       parent.present = Math.max(parent.present, node.virtualTime);
     }
     this.#pay(call, chargedMs);
-    this.#running.set(call.callId, { call, key, chargedMs, sentAt: null });
+    this.#running.set(call.callId, { call, key, chargedMs, slots, sentAt: null });
   }
 
   #pay(call: OfferedCall, costMs: number): void {
