@@ -66,6 +66,7 @@ export async function openSpool({ file, bytesMax, newInstance }: SpoolOptions): 
 
   async function load(): Promise<string> {
     for (const sql of tables) await run(sql);
+    await run("pragma wal_checkpoint(truncate)");
     await run("insert into meta values ('instance', ?) on conflict do nothing", newInstance);
     await run("update spool set is_refused = 0 where is_refused = 1");
     await recount();

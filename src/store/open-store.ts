@@ -1,5 +1,6 @@
 // Opens the store that is configured and brings its tables up to date, under the database's own lock.
 
+import { sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { keepCopyBefore } from "./migration-copies.ts";
@@ -59,10 +60,27 @@ export async function listMigrations(store: Store, known = migrations): Promise<
 export async function migrate(store: Store, known = migrations): Promise<readonly string[]> {
   const states = await listMigrations(store, known);
   const missing = states.find(({ appliedAt }) => appliedAt === null);
-  if (missing && states.some(({ appliedAt }) => appliedAt !== null)) await keepCopyBefore(missing.name, store);
+  if (missing && states.some(({ appliedAt }) => appliedAt !== null)) {
+    await keepCopyBefore(
+      missing.name,
+      states.map(({ name }) => name),
+      store,
+    );
+  }
   const { error, results = [] } = await createMigrator(store, known).migrateToLatest();
   if (error !== undefined) throw error;
+  if (store.kind === "sqlite") await beginLog(store);
   return results.map(({ migrationName }) => migrationName);
+}
+
+/**
+ * Takes all into the file itself, which would be a database without tables if it lost its log, and begins the new log with
+ * the first page, by which it is known as this database's.
+ */
+async function beginLog({ db }: Store): Promise<void> {
+  await sql`PRAGMA wal_checkpoint(TRUNCATE)`.execute(db);
+  const { rows } = await sql<{ user_version: number }>`PRAGMA user_version`.execute(db);
+  await sql`PRAGMA user_version = ${sql.lit(rows[0]?.user_version)}`.execute(db);
 }
 
 async function requireMigrated(store: Store): Promise<void> {

@@ -44,3 +44,9 @@ function toKind(code: string): StoreErrorKind | undefined {
   if (fullCodes.has(code)) return "full";
   return /^E(?!RR_)/.test(code) ? "unavailable" : undefined;
 }
+
+/** What of an error crosses to another thread. */
+export function toThreadError(error: unknown): ThreadError {
+  const { message, errcode = 0, code = "" } = error as Error & { errcode?: number; code?: string };
+  return { message, errcode, code };
+}

@@ -11,6 +11,9 @@ import { toStorableParameters } from "./storable-text.ts";
 import type { Statement, Store } from "./store.ts";
 import { createTurns, type Turns } from "./turns.ts";
 
+/** What was written is taken from the log into the file itself as often, where it was not by itself. */
+const checkpointMs = 60_000;
+
 /** Opens or creates the database as it is, without its tables. Rejects with StoreError. */
 export async function openSqliteStore(file: string, clock: Clock): Promise<Store> {
   const writer = await openSqliteThread({ file, role: "writer" });
@@ -36,6 +39,14 @@ export async function openSqliteStore(file: string, clock: Clock): Promise<Store
     }
   }
 
+  let cancelCheckpoint = clock.after(checkpointMs, checkpoint);
+  function checkpoint(): void {
+    const ask = () => writer.ask({ kind: "run", sql: "PRAGMA wal_checkpoint(PASSIVE)", parameters: [] });
+    // What fails here fails with the next write as well, and is reported there.
+    inTurn(writerTurns, ask).catch(() => {});
+    cancelCheckpoint = clock.after(checkpointMs, checkpoint);
+  }
+
   return {
     kind: "sqlite",
     db,
@@ -51,6 +62,7 @@ export async function openSqliteStore(file: string, clock: Clock): Promise<Store
         : inTurn(backupTurns, () => copyBeside(file, target));
     },
     async close() {
+      cancelCheckpoint();
       await door.close();
       // The writer last: it takes what is in the log into the file.
       await reader?.close();

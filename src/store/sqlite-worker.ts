@@ -4,8 +4,9 @@
 
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { toThreadError } from "./sqlite-errors.ts";
 import { copyDatabase, DatabaseFileError, openForReading, openForWriting, takeFile } from "./sqlite-file.ts";
-import type { StatementRun, ThreadAnswer, ThreadError, ThreadOptions, ThreadRequest } from "./sqlite-protocol.ts";
+import type { StatementRun, ThreadAnswer, ThreadOptions, ThreadRequest } from "./sqlite-protocol.ts";
 import { createStatementCache, type StatementCache } from "./statement-cache.ts";
 import type { Statement } from "./store.ts";
 
@@ -122,11 +123,6 @@ function answer(connection: Connection, request: ThreadRequest): ThreadAnswer {
     if ((failure.errcode & 0xff) === ioErrorCode && request.kind !== "backup") connection.forget();
     return { id, error: failure };
   }
-}
-
-function toThreadError(error: unknown): ThreadError {
-  const { message, errcode = 0, code = "" } = error as Error & { errcode?: number; code?: string };
-  return { message, errcode, code };
 }
 
 function serve(port: MessagePort, options: ThreadOptions): void {
