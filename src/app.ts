@@ -2,7 +2,6 @@
 // for a worker. What it is made of lives elsewhere.
 
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
 import type { ConfigRow } from "./admin/control-parts.ts";
 import { createControlPlane } from "./admin/control-plane.ts";
 import { createLiveFeed } from "./admin/live-feed.ts";
@@ -15,7 +14,7 @@ import { createAnswerCache } from "./cache/answer-cache.ts";
 import { createCallRegistry } from "./call-registry.ts";
 import type { Settings } from "./config/settings.ts";
 import { serveCall } from "./gateway.ts";
-import { createControlSocket } from "./http/control.ts";
+import { controlSocketFile, createControlSocket } from "./http/control.ts";
 import { createCountTokensRoute } from "./http/count-tokens-route.ts";
 import { createForwardedAddressBook } from "./http/forward.ts";
 import { createLoginRoute, type LoginRecord } from "./http/login-route.ts";
@@ -257,7 +256,7 @@ export async function createApp(
   async function openControlSocket(): Promise<void> {
     const { store, dataFolder } = settings;
     if (store.kind === "sqlite" && store.file === ":memory:") return;
-    const path = join(dataFolder, "admin.sock");
+    const path = controlSocketFile(dataFolder);
     await controlSocket.listen(path).catch((error: unknown) => {
       log.warn({ err: error }, `${path} can't be opened: the command line needs --url and a key`);
     });

@@ -367,7 +367,7 @@ describe("glm-proxy connect", () => {
     await refused("claude --file x", 2, /goes with --write/);
     await refused("claude --write", 2, /a key is missing.*\n.*--key-file/);
     await refused("claude --write --key a --key-file b", 2, /give one/);
-    await refused("claude --write --key-file nowhere", 1, /Cannot read the key: ENOENT/);
+    await refused("claude --write --key-file nowhere", 1, /Cannot read the key: there is no file/);
     await refused("claude --write --key schlüssel", 2, /visible ASCII/);
     await refused("python --write --key -", 2, /name it with --file/);
     await refused("claude --model ", 2, /Cannot use the model/);

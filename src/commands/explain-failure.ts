@@ -1,5 +1,6 @@
 // What a command threw, in words on standard error, and the exit code that stands for it.
 
+import { ForeignFileError } from "../base/own-files.ts";
 import { ConfigError } from "../config/config.ts";
 import { StoreError } from "../store/store.ts";
 import { CommandError } from "./command-error.ts";
@@ -20,6 +21,10 @@ export function explainFailure(error: unknown, world: World): number {
   }
   if (error instanceof StoreError) {
     world.printError(`Cannot use the database: ${toOneLine(error.message)}.`);
+    return exitCodes.unavailable;
+  }
+  if (error instanceof ForeignFileError) {
+    world.printError(`Nothing was changed: ${toOneLine(error.message)}, which is not the gateway's.`);
     return exitCodes.unavailable;
   }
   throw error;

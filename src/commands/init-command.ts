@@ -1,7 +1,8 @@
 // glm-proxy init: a first configuration, by questions or flags. Overwrites nothing unless it is told to.
 
-import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { createFile, ForeignFileError, replaceFile, requirePlainFile } from "../base/own-files.ts";
 import { loadConfig } from "../config/config.ts";
 import { systemFiles } from "../config/files.ts";
 import { toDisplayPath } from "../config/locations.ts";
@@ -22,8 +23,8 @@ export const init: Verb = {
   summary: "write a first configuration, by questions or flags",
   details:
     "Asks on a terminal for what no flag says; takes defaults with --yes and where nobody can be asked. The GLM key goes into " +
-    ".env beside you (GLM_FLASH_API_KEY, kept apart from what you may want to share), or into the file; both are for your " +
-    "eyes only (0600). A key in the environment already is left there.",
+    ".env beside you (GLM_FLASH_API_KEY, kept apart from what you may want to share), or into the file; both are made for " +
+    "your eyes only (0600), and an .env that is there keeps its mode. A key in the environment already is left there.",
   options: [
     { flags: "-c, --config <file>", description: "the file to write", fallback: "config.toml" },
     {
@@ -51,7 +52,7 @@ export const init: Verb = {
   async run(input, world) {
     const file = resolve(world.cwd, input.text("config") ?? "config.toml");
     const name = toDisplayPath(file, world.cwd);
-    if (existsSync(file) && !input.isSet("force")) {
+    if (requirePlace(file, name) && !input.isSet("force")) {
       throw new CommandError(`Nothing was written: ${name} is there already.`, {
         advice: "--force replaces it and keeps the old one, --config names another file.",
       });
@@ -60,13 +61,16 @@ export const init: Verb = {
     const text = formatConfig(choices);
     const dotenv = choices.keyPlace === "dotenv" ? choices.apiKey : null;
     const dotenvPath = join(world.cwd, ".env");
+    const hasDotenv = requirePlace(dotenvPath, ".env");
     const dotenvText = dotenv === null ? null : addToDotenv(dotenvPath, dotenv, input.isSet("force"));
-    if (existsSync(file)) renameSync(file, `${file}.old`);
-    writeSecretly(file, text, false);
+    writeConfig(file, text);
     world.print(`Wrote ${name}.`);
     if (dotenvText !== null) {
-      writeSecretly(dotenvPath, dotenvText, true);
+      doing(dotenvPath, () => (hasDotenv ? replaceFile(dotenvPath, dotenvText) : createFile(dotenvPath, dotenvText)));
       world.print("Wrote the GLM key to .env; keep both files out of version control.");
+      if ((statSync(dotenvPath).mode & 0o077) !== 0) {
+        world.printError("warning: others can read .env, and a key is in it: chmod 600 .env");
+      }
     }
     check(file, world);
     sayNext(world, name, choices);
@@ -204,13 +208,34 @@ function quote(key: string): string {
   return key.includes("'") ? `"${key}"` : `'${key}'`;
 }
 
-/** For its owner's eyes alone. */
-function writeSecretly(path: string, text: string, mayReplace: boolean): void {
+/** Whether a file is there. Throws CommandError for anything but a regular file. */
+function requirePlace(path: string, name: string): boolean {
+  return doing(path, () => requirePlainFile(path, name) !== null);
+}
+
+/** For its owner's eyes alone. What was there before is kept under the first of its names that is free. */
+function writeConfig(file: string, text: string): void {
+  doing(file, () => {
+    if (!existsSync(file)) return createFile(file, text);
+    let kept = `${file}.old`;
+    for (let number = 2; lstatSync(kept, { throwIfNoEntry: false }); number++) kept = `${file}.old.${number}`;
+    renameSync(file, kept);
+    try {
+      return createFile(file, text);
+    } catch (error) {
+      renameSync(kept, file);
+      throw error;
+    }
+  });
+}
+
+function doing<Result>(path: string, act: () => Result): Result {
   try {
-    writeFileSync(path, text, { mode: 0o600, flag: mayReplace ? "w" : "wx" });
-    // The mode above counts for new files only.
-    chmodSync(path, 0o600);
+    return act();
   } catch (error) {
+    if (error instanceof ForeignFileError) {
+      throw new CommandError(`Nothing was written: ${error.message}.`, { exitCode: exitCodes.unavailable });
+    }
     throw new CommandError(`Cannot write ${path}: ${(error as Error).message}`);
   }
 }

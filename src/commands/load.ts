@@ -1,6 +1,6 @@
 // Loading the configuration for a command: the same sources for the start, each reload, and the check.
 
-import { ConfigError, type LoadedConfig, loadConfig } from "../config/config.ts";
+import { ConfigError, type LoadedConfig, type LoadOptions, loadConfig } from "../config/config.ts";
 import { systemFiles } from "../config/files.ts";
 import type { World } from "./world.ts";
 
@@ -10,11 +10,7 @@ export interface ConfigChoice {
   readonly port?: string;
 }
 
-export interface LoadMode {
-  readonly createSecret: () => string;
-  /** Whether a generated secret may be written to the data folder. */
-  readonly mayStoreSecret: boolean;
-}
+export type LoadMode = LoadOptions;
 
 /** Throws ConfigError. */
 export function loadFor({ config, host, port }: ConfigChoice, world: World, mode: LoadMode): LoadedConfig {

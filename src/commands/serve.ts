@@ -8,18 +8,18 @@ import type { Settings } from "../config/settings.ts";
 import { type FileWatch, watchFile } from "../config/watch.ts";
 import { createLog, type Logger } from "../observe/log.ts";
 import { createServiceManager, type ServiceManager } from "../observe/service-manager.ts";
-import { StoreError } from "../store/store.ts";
-import { type ConfigChoice, type LoadMode, loadFor, printProblems } from "./load.ts";
+import { explainFailure } from "./explain-failure.ts";
+import { type ConfigChoice, type LoadMode, loadFor } from "./load.ts";
+import { requireOwnFiles } from "./own-places.ts";
 import { exitCodes, type World } from "./world.ts";
 
 export async function serveCommand(choice: ConfigChoice, world: World): Promise<number> {
   const mode: LoadMode = { createSecret: createSecretMaker(), mayStoreSecret: true };
   let loaded: LoadedConfig;
   try {
-    loaded = loadFor(choice, world, mode);
+    loaded = loadFor(choice, world, { ...mode, beforeStoring: requireOwnFiles });
   } catch (error) {
-    printProblems(error, world);
-    return exitCodes.configuration;
+    return explainFailure(error, world);
   }
   const { settings } = loaded;
   const log = createLog(settings.log.level, world.isTerminal, world.clock);
@@ -29,9 +29,7 @@ export async function serveCommand(choice: ConfigChoice, world: World): Promise<
   try {
     app = await createApp(settings, world.version, log, world.clock, () => listSettings(loaded));
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    world.printError(`Cannot use the database: ${error.message}.`);
-    return exitCodes.unavailable;
+    return explainFailure(error, world);
   }
   let port: number;
   try {

@@ -2,6 +2,7 @@
 // process.env, no working folder of its own. Finding and reading the files is in layers.ts.
 
 import { randomBytes } from "node:crypto";
+import type { StoreTarget } from "../store/store.ts";
 import { checkRules } from "./checks.ts";
 import { resolveJwtSecret } from "./jwt-secret.ts";
 import { applyPoolOfOne } from "./key-pool.ts";
@@ -13,7 +14,7 @@ import { describeIssues } from "./problems.ts";
 import { readProxy } from "./proxy.ts";
 import { type ConfigContent, configType } from "./schema.ts";
 import type { Settings } from "./settings.ts";
-import { toSettings } from "./to-settings.ts";
+import { toSettings, toStoreTarget } from "./to-settings.ts";
 import { findUnavailable } from "./unavailable.ts";
 import { validate } from "./value-types.ts";
 
@@ -26,6 +27,8 @@ export interface LoadOptions {
   readonly createSecret: () => string;
   /** False: nothing is written, as when a configuration is only checked. */
   readonly mayStoreSecret: boolean;
+  /** Called before a secret may be written, with where the gateway will keep its files. What it throws is passed on. */
+  readonly beforeStoring?: (store: StoreTarget, dataFolder: string) => void;
 }
 
 export interface LoadedConfig {
@@ -61,18 +64,21 @@ export function createSecretMaker(): () => string {
 /** Throws ConfigError. */
 export function loadConfig(sources: ConfigSources, options: LoadOptions): LoadedConfig {
   const layers = gatherLayers(sources);
+  const folder = dataFolder(sources.env);
   const { proxy, problems } = readProxy(sources.env);
   const { content, origins } = validateLayers({ ...layers, problems: [...layers.problems, ...problems] });
+  if (options.mayStoreSecret) options.beforeStoring?.(toStoreTarget(content.store.url, folder), folder);
   const jwt = resolveJwtSecret({
     configured: toConfigured(content, origins),
-    dataFolder: dataFolder(sources.env),
+    dataFolder: folder,
     files: sources.files,
     createSecret: options.createSecret,
     mayStore: options.mayStoreSecret,
   });
+  if ("problem" in jwt) throw new ConfigError([jwt.problem]);
   const effective: ConfigContent = { ...content, auth: { ...content.auth, jwt_secret: jwt.secret } };
   return {
-    settings: toSettings(effective, dataFolder(sources.env), proxy),
+    settings: toSettings(effective, folder, proxy),
     notices: [
       ...(layers.file?.notices ?? []),
       ...jwt.notices,

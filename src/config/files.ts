@@ -1,35 +1,38 @@
 // The few things that the configuration does with files, as a port, and the system's implementation of it.
 // What the files mean is decided elsewhere.
 
-import { randomBytes } from "node:crypto";
-import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { createFile, describeKind, ForeignFileError, hasCode, makeFolder, replaceFile } from "../base/own-files.ts";
 
 export interface ConfigFiles {
-  /** The text, or null when there is no such file. Throws when it is there but cannot be read. */
+  /** The text, or null when there is no such file. Throws when it is there but cannot be read, or is no regular file. */
   readText(path: string): string | null;
   /** Permission bits, or null when there is no such file or the system has none. */
   readMode(path: string): number | null;
   /**
    * Creates a file that only its owner can read (0600), with its folder (0700), and returns what it holds at the end:
-   * the text of another process that was faster stays. A file for which `isUsable` is false is replaced. Throws when
-   * the folder cannot be written.
+   * the text of another process that was faster stays. An empty file is filled. Throws when the folder cannot be
+   * written, and ForeignFileError when something else has that name.
    */
   createSecret(path: string, text: string, isUsable: (text: string) => boolean): string;
 }
 
 const fileBytesMax = 4_194_304;
+const passedPattern = /^\/(dev\/stdin|(dev|proc\/self)\/fd\/\d+)$/;
 
 export const systemFiles: ConfigFiles = { readText, readMode, createSecret };
 
 function readText(path: string): string | null {
   try {
     const stats = statSync(path);
-    if (stats.isDirectory()) throw new Error("it is a folder");
+    const kind = describeKind(stats);
+    // Reading a pipe or a device may never end. What the caller of the process has opened for it is meant.
+    if (kind !== null && !passedPattern.test(path)) throw new ForeignFileError(`it is ${kind}`);
     if (stats.size > fileBytesMax) throw new Error(`it is larger than ${fileBytesMax} bytes`);
     return readFileSync(path, "utf8");
   } catch (error) {
-    if (isMissing(error)) return null;
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return null;
     throw error;
   }
 }
@@ -41,41 +44,25 @@ function readMode(path: string): number | null {
 }
 
 function createSecret(path: string, text: string, isUsable: (text: string) => boolean): string {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
-  writeFileSync(draft, text, { mode: 0o600, flag: "wx", flush: true });
+  makeFolder(dirname(path));
   try {
-    chmodSync(draft, 0o600);
-    // Linking fails where the name is taken, so of several processes that start at once the first one's secret stays.
-    linkSync(draft, path);
+    // Of several processes that start at once, the first one's secret stays.
+    createFile(path, text);
+    return text;
   } catch (error) {
+    if (!hasCode(error, "EEXIST")) throw error;
     const present = readText(path);
-    if (present !== null && isUsable(present)) return present;
-    if (present === null && !isLinkRefused(error)) throw error;
-    renameSync(draft, path);
-  } finally {
-    rmSync(draft, { force: true });
+    if (present === null) throw new ForeignFileError("it is a symbolic link to nothing");
+    if (isUsable(present)) return present;
+    if (present.trim() !== "") throw new ForeignFileError("it holds something else");
+    replaceFile(path, text);
+    return readText(path) ?? text;
   }
-  return readText(path) ?? text;
-}
-
-function isMissing(error: unknown): boolean {
-  return hasCode(error, "ENOENT", "ENOTDIR");
-}
-
-/** Some file systems know no hard links. */
-function isLinkRefused(error: unknown): boolean {
-  return hasCode(error, "EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK");
-}
-
-function hasCode(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
 /** Why a file operation failed, without the path and without any of the file's content. */
 export function explainFileError(error: unknown): string {
   if (hasCode(error, "EACCES", "EPERM")) return "permission denied";
-  if (hasCode(error, "EISDIR")) return "it is a folder";
-  if (error instanceof Error && "code" in error) return String(error.code);
+  if (error instanceof Error && "code" in error && !(error instanceof ForeignFileError)) return String(error.code);
   return error instanceof Error ? error.message : "unknown error";
 }

@@ -2,6 +2,7 @@
 // kept in the data folder, so that tokens outlive a restart.
 
 import { join } from "node:path";
+import { ForeignFileError } from "../base/own-files.ts";
 import { type ConfigFiles, explainFileError } from "./files.ts";
 import { info, type Notice, warn } from "./notices.ts";
 import type { Origin } from "./origins.ts";
@@ -62,7 +63,8 @@ export function findWeakness(secret: string): Weakness | null {
   return Buffer.byteLength(text) < secretBytesMin ? "shorter than 32 bytes" : null;
 }
 
-export function resolveJwtSecret(sources: JwtSecretSources): JwtSecret {
+/** Or the one line that says what stands where the secret would be kept: nothing of it is changed then. */
+export function resolveJwtSecret(sources: JwtSecretSources): JwtSecret | { readonly problem: string } {
   const { configured } = sources;
   const weakness = configured ? findWeakness(configured.secret) : null;
   if (configured && !weakness) return { ...configured, notices: [] };
@@ -70,7 +72,10 @@ export function resolveJwtSecret(sources: JwtSecretSources): JwtSecret {
   return keepSecret(sources, reason);
 }
 
-function keepSecret({ dataFolder, files, createSecret, mayStore }: JwtSecretSources, reason: string | null): JwtSecret {
+function keepSecret(
+  { dataFolder, files, createSecret, mayStore }: JwtSecretSources,
+  reason: string | null,
+): JwtSecret | { readonly problem: string } {
   const path = join(dataFolder, "jwt_secret");
   const toNotice = reason === null ? info : warn;
   const cause = reason ?? "auth.jwt_secret is not set";
@@ -83,12 +88,18 @@ function keepSecret({ dataFolder, files, createSecret, mayStore }: JwtSecretSour
     const origin: Origin = { layer: "generated", text: `generated, ${path}` };
     return { secret: secret.trim(), origin, notices: [toNotice("jwt_secret_generated", message)] };
   } catch (error) {
+    if (error instanceof ForeignFileError) {
+      return {
+        problem: `${path}: cannot keep the generated auth.jwt_secret there: ${error.message}; move it away, or ${advice}`,
+      };
+    }
     const message = `${cause}, and ${path} cannot be used (${explainFileError(error)}): a random one serves this process only, so all session tokens die at a restart. Make the data folder writable, or ${advice}`;
     const origin: Origin = { layer: "generated", text: "generated, for this process only" };
     return { secret: createSecret(), origin, notices: [warn("jwt_secret_volatile", message)] };
   }
 }
 
+/** One word: a text that has that name by chance is no secret. */
 function isUsable(secret: string): boolean {
-  return findWeakness(secret) === null;
+  return /^\S+$/.test(secret.trim()) && findWeakness(secret) === null;
 }

@@ -219,7 +219,7 @@ describe("a source that cannot be read", () => {
     using workspace = createWorkspace();
     assert.deepEqual(workspace.listProblems({ path: "nowhere.toml" }), ["nowhere.toml: there is no such file"]);
     mkdirSync(join(workspace.folder, "folder"));
-    assert.deepEqual(workspace.listProblems({ path: "folder" }), ["folder: cannot be read: it is a folder"]);
+    assert.deepEqual(workspace.listProblems({ path: "folder" }), ["folder: cannot be read: it is a directory"]);
   });
 
   it("is a problem when a variable names it", () => {

@@ -63,7 +63,8 @@ export function toSettings(content: ConfigContent, dataFolder: string, proxy: Pr
   };
 }
 
-function toStoreTarget(url: string | undefined, dataFolder: string): StoreTarget {
+/** `dataFolder`: where relative paths begin. */
+export function toStoreTarget(url: string | undefined, dataFolder: string): StoreTarget {
   if (url?.startsWith("postgres")) return { kind: "postgres", url };
   const file = url?.replace(/^sqlite:(?:\/\/(?=\/))?/, "") ?? "glm-proxy.sqlite";
   return { kind: "sqlite", file: file === ":memory:" ? file : resolve(dataFolder, file) };

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { request } from "node:http";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -41,7 +43,10 @@ describe("the control socket", () => {
   );
   before(async () => {
     // What a process that was killed leaves behind.
-    writeFileSync(path, "");
+    const bind = `process.umask(0o177);
+      require("node:net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))`;
+    spawnSync(process.execPath, ["-e", bind, path]);
+    assert.ok(statSync(path).isSocket());
     await socket.listen(path);
   });
   after(async () => {
@@ -66,6 +71,28 @@ describe("the control socket", () => {
     await assert.rejects(get("/broken"));
     assert.match(String(failures.at(-1)), /a bug/);
     assert.notEqual(await get("/admin/users"), "");
+  });
+
+  it("leaves alone a socket at which another process answers, and one that it did not make", async () => {
+    const other = join(folder, "other.sock");
+    const server = createServer();
+    const listen = () =>
+      createControlSocket(
+        handler,
+        () => 0,
+        () => {},
+      ).listen(other);
+    await new Promise<void>((resolve) => server.listen(other, resolve));
+    for (const [mode, message] of [
+      [0o755, /other\.sock is not a socket of this gateway/],
+      [0o600, /another process answers at .*other\.sock/],
+    ] as const) {
+      chmodSync(other, mode);
+      const before = statSync(other);
+      await assert.rejects(listen(), { code: "EFOREIGN", message });
+      assert.deepEqual([statSync(other).ino, statSync(other).mode], [before.ino, before.mode]);
+    }
+    await new Promise((resolve) => server.close(resolve));
   });
 
   it("refuses a path that the system could not bind, and leaves nothing there", async () => {

@@ -1,8 +1,11 @@
 // The control plane as the HTTP side sees it: a handler for paths of its own, and the facts that it can't know by itself.
 // Also its second door: a socket in the data folder that only the operator's account can open.
 
-import { rmSync } from "node:fs";
+import { lstatSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { describeKind, ForeignFileError } from "../base/own-files.ts";
 import { Refusal } from "../base/refusal.ts";
 import { chooseLanguage, type Language } from "../base/refusal-words.ts";
 import { chooseRequestId } from "./request-id.ts";
@@ -26,14 +29,23 @@ export interface ControlFacts {
 }
 
 export interface ControlSocket {
-  /** Rejects with Node's error. A file that an earlier process left behind is replaced. */
+  /**
+   * Rejects with Node's error, and with ForeignFileError when something else than a socket that an earlier process of the
+   * gateway left behind has that name.
+   */
   listen(path: string): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Longer paths can't be bound (sockaddr_un, less its last byte). */
 export const socketPathBytesMax = 107;
+/** In the data folder. */
+export function controlSocketFile(dataFolder: string): string {
+  return join(dataFolder, "admin.sock");
+}
+
 const connectionsMax = 64;
+const socketMode = 0o600;
 
 export function createControlSocket(
   handler: ControlHandler,
@@ -57,15 +69,15 @@ export function createControlSocket(
   });
 
   return {
-    listen(path) {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
+    async listen(path) {
       if (Buffer.byteLength(path) > socketPathBytesMax) {
-        return Promise.reject(new Refusal("bad_request", { detail: `${path} is longer than a socket's path may be` }));
+        throw new Refusal("bad_request", { detail: `${path} is longer than a socket's path may be` });
       }
-      rmSync(path, { force: true });
+      await removeStale(path);
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
       server.once("error", reject);
       // The file must never be there with other rights, not even for a moment; binding happens within this call.
-      const before = process.umask(0o177);
+      const before = process.umask(0o777 & ~socketMode);
       try {
         server.listen(path, () => {
           server.off("error", reject);
@@ -83,4 +95,26 @@ export function createControlSocket(
       return promise;
     },
   };
+}
+
+/** Throws ForeignFileError when something else than a socket stands there. */
+export function requireSocketPlace(path: string): void {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats && !stats.isSocket()) throw new ForeignFileError(`${path} is ${describeKind(stats) ?? "a file"}`);
+}
+
+/** A socket of this account, made as the gateway makes its own, at which no process answers. */
+async function removeStale(path: string): Promise<void> {
+  requireSocketPlace(path);
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (!stats) return;
+  if ((stats.mode & 0o777) !== socketMode || stats.uid !== process.getuid?.()) {
+    throw new ForeignFileError(`${path} is not a socket of this gateway`);
+  }
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const probe = connect({ path });
+  probe.once("connect", () => resolve("")).once("error", ({ code }: NodeJS.ErrnoException) => resolve(code ?? ""));
+  const code = await promise.finally(() => probe.destroy());
+  if (code !== "ECONNREFUSED") throw new ForeignFileError(`another process answers at ${path}`);
+  rmSync(path);
 }

@@ -37,6 +37,11 @@ export interface OpenedLedger {
   readonly unknownCount: number;
 }
 
+/** Only with PostgreSQL. */
+export function spoolFile(dataFolder: string): string {
+  return join(dataFolder, "spool.sqlite");
+}
+
 /** Rejects with StoreError. Close the ledger before the store. */
 export function openLedger(options: OpenLedgerOptions): Promise<OpenedLedger> {
   return options.store.kind === "sqlite" ? openDirectLedger(options) : openSpooledLedger(options);
@@ -66,7 +71,7 @@ async function readInstance({ db }: Store, clock: Clock): Promise<string> {
 async function openSpooledLedger(options: OpenLedgerOptions): Promise<OpenedLedger> {
   const { store, clock, spoolBytesMax, onAlarm } = options;
   const spool = await openSpool({
-    file: join(options.dataFolder, "spool.sqlite"),
+    file: spoolFile(options.dataFolder),
     bytesMax: spoolBytesMax,
     newInstance: createUuid7(clock.wallNow()),
   });

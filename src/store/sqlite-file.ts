@@ -29,7 +29,7 @@ import {
   nameDraft,
   requirePlainFile,
 } from "../base/own-files.ts";
-import { type DatabaseHeader, findDamage, isLog, readHeader } from "./sqlite-log.ts";
+import { type DatabaseHeader, findDamage, isIndex, isJournal, isLog, readHeader } from "./sqlite-log.ts";
 import type { ThreadError } from "./sqlite-protocol.ts";
 
 /** As SQLite's SQLITE_NOTADB: no database, or not one any more. */
@@ -109,12 +109,20 @@ function requireEmpty(file: string): void {
  */
 export function requireOwnDatabase(file: string): void {
   const real = requireOwnPlace(file);
+  accessSync(findFolder(dirname(real)), constants.W_OK | constants.X_OK);
   if (!existsSync(`${real}.lock`)) requireOwnContent(real);
+}
+
+/** The nearest one that is there. */
+function findFolder(folder: string): string {
+  return existsSync(folder) || dirname(folder) === folder ? folder : findFolder(dirname(folder));
 }
 
 function requireOwnContent(file: string): void {
   const log = `${file}-wal`;
-  const hasLog = existsSync(log) && statSync(log).size > 0;
+  const hasLog = hasContent(log);
+  requireOwnSide(`${file}-shm`, isIndex);
+  requireOwnSide(`${file}-journal`, isJournal);
   if (!existsSync(file)) {
     // The log of a database that is gone: SQLite would delete it.
     if (hasLog) throw new DatabaseFileError(notADatabaseCode, `it is gone, while ${log} is still there`);
@@ -125,6 +133,15 @@ function requireOwnContent(file: string): void {
   if (header.applicationId === applicationId) return;
   if (header.applicationId !== 0) throw new ForeignFileError("it is a database of another program");
   requireOwnTables(file, hasLog);
+}
+
+function hasContent(file: string): boolean {
+  return (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+function requireOwnSide(file: string, isOwn: (file: string) => boolean): void {
+  if (hasContent(file) && !isOwn(file))
+    throw new ForeignFileError(`${file} is not the gateway's: it is something else`);
 }
 
 function requireHeader(file: string): DatabaseHeader {

@@ -22,6 +22,7 @@ const headerBytes = 100;
 const logHeaderBytes = 32;
 const frameHeaderBytes = 24;
 const logVersion = 3_007_000;
+const journalMagic = Buffer.from("d9d505f920a163d7", "hex");
 const magicLittle = 0x377f0682;
 const magicBig = 0x377f0683;
 /** How far salt 1 can have counted since a frame was left behind. */
@@ -50,6 +51,26 @@ export function isLog(file: string): boolean {
     const bytes = read(0, 4);
     return bytes.length === 4 && [magicLittle, magicBig].includes(bytes.readUInt32BE(0));
   });
+}
+
+/** Whether a file begins as the index of a log, which has the machine's own byte order, or as one that was never filled. */
+export function isIndex(file: string): boolean {
+  return withFile(file, (read) => {
+    const bytes = read(0, 4);
+    return isZero(bytes) || (bytes.length === 4 && [bytes.readUInt32LE(), bytes.readUInt32BE()].includes(logVersion));
+  });
+}
+
+/** Whether a file begins as a rollback journal, or as one that has been used. */
+export function isJournal(file: string): boolean {
+  return withFile(file, (read) => {
+    const bytes = read(0, journalMagic.length);
+    return bytes.equals(journalMagic) || isZero(bytes);
+  });
+}
+
+function isZero(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte === 0);
 }
 
 /** What is wrong with a database file and its log, in words; null: nothing that can be seen from outside. */

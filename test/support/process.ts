@@ -44,11 +44,13 @@ export function run(
   env: Record<string, string> = {},
   input?: string,
   file = main,
+  uid?: number,
 ): Run {
   const child = spawn(process.execPath, [file, ...args], {
     cwd: workspace.folder,
     env: { PATH: process.env.PATH ?? "", HOME: workspace.folder, ...env },
     stdio: "pipe",
+    ...(uid !== undefined && { uid, gid: uid }),
   });
   let stdout = "";
   let stderr = "";

@@ -1,9 +1,9 @@
 // What a tool is to be told: the gateway's URL, a key, a model. A key that was not given here in so many words is not
 // shown, only named.
 
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { ConfigError, createSecretMaker } from "../../config/config.ts";
+import { systemFiles } from "../../config/files.ts";
 import { describeBaseUrl, readBaseUrl } from "../client/base-url.ts";
 import { environmentOf } from "../client/environment.ts";
 import { createHttpClient } from "../client/http-client.ts";
@@ -64,7 +64,9 @@ function check(text: string, place: string): string {
 
 function readKeyFile(path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    const text = systemFiles.readText(path);
+    if (text === null) throw new Error(`there is no file ${path}`);
+    return text;
   } catch (error) {
     throw new CommandError(`Cannot read the key: ${(error as Error).message}.`);
   }

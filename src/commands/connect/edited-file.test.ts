@@ -105,10 +105,10 @@ describe("a written file", () => {
     assert.throws(() => write(), /it is not UTF-8 text/);
     rmSync(path);
     mkdirSync(path);
-    assert.throws(() => write(), /it is not a file/);
+    assert.throws(() => write(), /it is a directory/);
     rmSync(path, { recursive: true });
     symlinkSync("nowhere", path);
-    assert.throws(() => write(), /it is a link to nothing/);
+    assert.throws(() => write(), /it is a symbolic link to nothing/);
     assert.deepEqual(readdirSync(folder), ["settings.json"]);
   });
 

@@ -5,30 +5,20 @@
 //   settings.json.before-glm-proxy        its bytes before the first change (0600)
 //   settings.json.before-glm-proxy.none   instead of it: there was no such file
 
-import { randomUUID } from "node:crypto";
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  fchmodSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  type Stats,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import {
+  createFile,
+  ForeignFileError,
+  followLink,
+  makeFolder,
+  replaceFile,
+  requirePlainFile,
+} from "../../base/own-files.ts";
 import { CommandError } from "../command-error.ts";
+import { exitCodes } from "../world.ts";
 import { changeText, type FileFormat, FormatProblem, type Setting, type SettingPath } from "./file-format.ts";
-
-const ownerOnly = 0o600;
 
 export interface EditedFile {
   /** As messages name it. */
@@ -57,23 +47,23 @@ export interface Written {
 
 /** Throws CommandError. */
 export function findFile(path: string, shownPath: string, format: FileFormat): EditedFile {
-  return { shownPath, path: doing(shownPath, () => followLinks(path, shownPath)), format };
+  return { shownPath, path: doing(shownPath, () => followLink(path)), format };
 }
 
 /** Throws CommandError, and has changed nothing then. */
 export function writeSettings(file: EditedFile, settings: readonly Setting[]): Written {
   const { path, shownPath, format } = file;
   return doing(shownPath, () => {
-    const old = readState(path, shownPath);
-    const text = old === null ? "" : decode(old.bytes, shownPath);
+    const old = readFile(path);
+    const text = old === null ? "" : decode(old, shownPath);
     const changed = onText(text, (body) => changeText(format, body, settings, shownPath));
     const before = format.parse(withoutMark(text));
     const changes = settings
       .map(({ path, value, isSecret = false }) => ({ path, isSecret, before: before.get(path), after: value }))
       .filter(({ before, after }) => !isDeepStrictEqual(before, after));
     if (old === null || changes.length > 0) {
-      keepOriginal(path, old?.bytes ?? null);
-      replace(path, Buffer.from(changed), old?.stats ?? null);
+      keepOriginal(path, old);
+      replaceFile(path, Buffer.from(changed));
     }
     const backup = existsSync(backupOf(path)) ? backupOf(path) : null;
     return { changes, backup, isOpen: (statSync(path).mode & 0o077) !== 0 };
@@ -87,12 +77,12 @@ export function writeSettings(file: EditedFile, settings: readonly Setting[]): W
 export function restore(file: EditedFile, owned: readonly SettingPath[], isForced: boolean): "restored" | "removed" {
   const { path, shownPath, format } = file;
   return doing(shownPath, () => {
+    const now = readFile(path);
     const hadNone = existsSync(absenceOf(path));
     if (!hadNone && !existsSync(backupOf(path))) {
       throw new CommandError(`Nothing to restore: there is no ${shownPath}.before-glm-proxy.`);
     }
     const original = hadNone ? null : readFileSync(backupOf(path));
-    const now = readState(path, shownPath);
     if (!isForced && hasOtherChanges()) {
       throw new CommandError(`Nothing was restored: ${shownPath} was changed since, beyond what connect wrote.`, {
         advice: hadNone
@@ -101,17 +91,17 @@ export function restore(file: EditedFile, owned: readonly SettingPath[], isForce
       });
     }
     if (original === null) rmSync(path, { force: true });
-    else replace(path, original, now?.stats ?? null);
+    else replaceFile(path, original);
     rmSync(original === null ? absenceOf(path) : backupOf(path));
     return original === null ? "removed" : "restored";
 
     function hasOtherChanges(): boolean {
       if (now === null) return original !== null;
-      if (original?.equals(now.bytes)) return false;
+      if (original?.equals(now)) return false;
       try {
         const rest = (bytes: Buffer) => format.parse(withoutMark(decode(bytes, shownPath))).without(owned);
         const before = original === null ? Buffer.from(format.emptyText) : original;
-        return !isDeepStrictEqual(rest(now.bytes), rest(before));
+        return !isDeepStrictEqual(rest(now), rest(before));
       } catch (error) {
         if (error instanceof FormatProblem || error instanceof CommandError) return true;
         throw error;
@@ -131,46 +121,14 @@ function absenceOf(path: string): string {
 /** That of before the first write stays, however often it is written. */
 function keepOriginal(path: string, bytes: Buffer | null): void {
   if (existsSync(backupOf(path)) || existsSync(absenceOf(path))) return;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  replace(bytes === null ? absenceOf(path) : backupOf(path), bytes ?? Buffer.alloc(0), null);
+  makeFolder(dirname(path));
+  createFile(bytes === null ? absenceOf(path) : backupOf(path), bytes ?? "");
 }
 
-/** `like`: whose mode and owner it gets; null: for its owner's eyes alone. */
-function replace(path: string, bytes: Buffer, like: Stats | null): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
-  const descriptor = openSync(temporary, "wx", ownerOnly);
-  try {
-    try {
-      if (like !== null) {
-        const made = statSync(temporary);
-        if (made.uid !== like.uid || made.gid !== like.gid) chownSync(temporary, like.uid, like.gid);
-      }
-      fchmodSync(descriptor, like === null ? ownerOnly : like.mode & 0o777);
-      writeFileSync(descriptor, bytes);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-}
-
-/** Null: there is none. */
-function readState(path: string, shownPath: string): { bytes: Buffer; stats: Stats } | null {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (!stats) return null;
-  if (!stats.isFile()) throw new CommandError(`Cannot edit ${shownPath}: it is not a file.`);
-  return { bytes: readFileSync(path), stats };
-}
-
-/** To the file itself, so that a link to it stays one. */
-function followLinks(path: string, shownPath: string): string {
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return path;
-  if (!existsSync(path)) throw new CommandError(`Cannot edit ${shownPath}: it is a link to nothing.`);
-  return realpathSync(path);
+/** Null: there is none. Throws when it, or what was kept of it, is something else than a file. */
+function readFile(path: string): Buffer | null {
+  for (const kept of [backupOf(path), absenceOf(path)]) requirePlainFile(kept, kept);
+  return requirePlainFile(path) ? readFileSync(path) : null;
 }
 
 function decode(bytes: Buffer, shownPath: string): string {
@@ -196,6 +154,7 @@ function doing<Result>(shownPath: string, act: () => Result): Result {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined || error instanceof CommandError) throw error;
-    throw new CommandError(`Cannot edit ${shownPath}: ${message}.`);
+    const exitCode = error instanceof ForeignFileError ? exitCodes.unavailable : exitCodes.failure;
+    throw new CommandError(`Cannot edit ${shownPath}: ${message}.`, { exitCode });
   }
 }

@@ -3,7 +3,7 @@
 import { lstatSync, readdirSync, statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { LoadedConfig } from "../../config/config.ts";
-import { socketPathBytesMax } from "../../http/control.ts";
+import { controlSocketFile, socketPathBytesMax } from "../../http/control.ts";
 import { plural } from "../output/words.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
 
@@ -53,7 +53,7 @@ function judgeFolder(folder: string): Finding[] {
     findings.push(fail("files", `others can change the data folder ${folder} (${spell(mode)})`, fix));
   else if (mode & anyByOthers)
     findings.push(warn("files", `others can look into the data folder ${folder} (${spell(mode)})`, fix));
-  const socket = join(folder, "admin.sock");
+  const socket = controlSocketFile(folder);
   if (Buffer.byteLength(socket) > socketPathBytesMax) {
     const text = `${socket} is too long for a socket (limit ${socketPathBytesMax} bytes): commands can't reach the server through it`;
     findings.push(warn("files", text, "use a data folder with a shorter path, or commands with --url and a key"));
