@@ -1,8 +1,8 @@
 // Connections to the upstreams' hosts, kept alive and shared by all keys of a host; through a proxy where the
 // environment names one.
 
-import { type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
-import { connectTimeoutMs } from "./timeouts.ts";
+import type { Socket } from "node:net";
+import { Client, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
 
 /** As curl and others read it from the environment: URLs, and hosts that are reached directly. */
 export interface ProxySettings {
@@ -20,12 +20,16 @@ export interface Connections {
   close(): Promise<void>;
 }
 
+/** A handler that learns, before its request starts, how to find the socket that it goes over. */
+export interface SocketHandler extends Dispatcher.DispatchHandler {
+  findSocket: (() => Socket | null) | null;
+}
+
 const bounds = {
   // Admission bounds the calls in flight; a second bound here would make granted calls wait unseen.
   connections: null,
   pipelining: 1,
   allowH2: false,
-  connectTimeout: connectTimeoutMs,
   // Thinking models are silent for minutes: the call's own deadlines rule, each with its own error.
   headersTimeout: 0,
   bodyTimeout: 0,
@@ -37,15 +41,43 @@ const bounds = {
   autoSelectFamily: true,
 } as const;
 
-export function createConnections(proxy: ProxySettings | null): Connections {
+/** One connection, which tells its requests' handlers the socket: undici keeps that to itself. */
+class SocketClient extends Client {
+  #socket: Socket | null = null;
+  readonly #findSocket = () => this.#socket;
+
+  constructor(origin: string | URL, { connect, ...options }: Pool.Options) {
+    if (typeof connect !== "function") throw new Error("undici's pools give their clients a connector");
+    super(origin, {
+      ...options,
+      connect: (target, done) =>
+        connect(target, (...result) => {
+          this.#socket = result[1];
+          done(...result);
+        }),
+    });
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    if ("findSocket" in handler) handler.findSocket = this.#findSocket;
+    return super.dispatch(options, handler);
+  }
+}
+
+export function createConnections(proxy: ProxySettings | null, connectTimeoutMs: number): Connections {
   const byOrigin = new Map<string, Dispatcher>();
+  const own = { ...bounds, connectTimeout: connectTimeoutMs };
+  /** Also of a proxy's own pools, which come without the bounds. */
+  const openPool = (origin: string | URL, options: object) =>
+    new Pool(origin, { ...own, ...options, factory: (url, given) => new SocketClient(url, given) });
 
   function open(origin: string): Dispatcher {
     const isProxied = proxy !== null && (origin.startsWith("https:") ? proxy.https : proxy.http) !== null;
-    if (!isProxied) return new Pool(origin, bounds);
+    if (!isProxied) return openPool(origin, {});
     // An empty string keeps it from reading the environment by itself.
     return new EnvHttpProxyAgent({
-      ...bounds,
+      ...own,
+      factory: openPool,
       httpProxy: proxy.http ?? "",
       httpsProxy: proxy.https ?? "",
       noProxy: proxy.none,

@@ -13,9 +13,11 @@ import { Refusal, refusalOf } from "../base/refusal.ts";
 import { findLeadingError } from "../base/sse-scanner.ts";
 import type { Verdict } from "../base/verdict.ts";
 import { type AnswerJudge, type Head, isGoodStatus, jsonPattern } from "./answer-judge.ts";
+import type { SocketHandler } from "./connections.ts";
 import { createStreamDecoder, decodeBody } from "./content-coding.ts";
+import { RequestBytes } from "./request-bytes.ts";
 import type { AnswerWay } from "./target.ts";
-import { toTransportRefusal } from "./transport-error.ts";
+import { judgeTransportError, toVerdict } from "./transport-error.ts";
 import type { Flight } from "./upstream.ts";
 
 const goodVerdict: Verdict = { kind: "good", code: null, waitMs: null };
@@ -34,16 +36,20 @@ const errorBytesMax = 64 * 1024;
 /** How long and how much an upstream may go on after all was said. */
 const discardMsMax = 1_000;
 const discardBytesMax = 64 * 1024;
+/** Informational heads before the real one. None is kept; more than these are no sign of life, but a loop. */
+const informationalMax = 1_000;
 const eventStreamPattern = /^text\/event-stream\b/i;
 
 export function createExchange(way: AnswerWay, flight: Flight, context: ExchangeContext) {
+  const { connectTimeoutMs } = context;
   const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
   let controller: Dispatcher.DispatchController | null = null;
+  const requestBytes = new RequestBytes();
+  let informationalCount = 0;
   let head: Head | null = null;
   let isStreaming = false;
   /** Only for a stream that came compressed. */
   let decoder: Transform | null = null;
-  let isSent = false;
   let isOver = false;
   let sink: AnswerSink | null = null;
   let chunks: Buffer[] = [];
@@ -72,6 +78,7 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     isOver = true;
     flight.signal.removeEventListener("abort", onAbort);
     context.collectBudget.give(collectedBytes);
+    requestBytes.release();
   }
 
   function onAbort(): void {
@@ -203,10 +210,14 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     }
   }
 
+  function noteVerdict(verdict: Verdict): void {
+    flight.onVerdict(way.isRepeatable ? { ...verdict, mayHaveRun: false } : verdict);
+  }
+
   /** The refusal for an answer that says no; the limits hear of it. */
   function refuse(parsed: unknown, otherwise: string): Refusal {
     const { refusal, verdict } = context.judge.judge(head as Head, parsed, otherwise);
-    if (verdict) flight.onVerdict(way.isRepeatable ? { ...verdict, mayHaveRun: false } : verdict);
+    if (verdict) noteVerdict(verdict);
     return refusal;
   }
 
@@ -215,16 +226,23 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     return way.answers === "bytes" || (way.answers === "any" && !jsonPattern.test(contentType));
   }
 
-  const handler: Dispatcher.DispatchHandler = {
+  const handler: SocketHandler = {
+    findSocket: null,
     onRequestStart(started) {
       controller = started;
       // Given up while it waited for a connection: nothing of it is written then.
       if (isOver) return started.abort(new Error("given up before it was sent"));
-      isSent = true;
+      requestBytes.start(handler.findSocket?.() ?? null);
       flight.onSent();
     },
+    onRequestSent: () => requestBytes.end(),
     onResponseStart(_controller, status, headers) {
-      if (isOver || status < 200) return;
+      if (isOver) return;
+      if (status < 200) {
+        if (++informationalCount <= informationalMax) return;
+        noteVerdict(toVerdict("failed", requestBytes.state));
+        return finish(new Refusal("upstream_protocol"), "aborted");
+      }
       head = context.judge.readHead(status, headers);
       flight.onHead(status, head.upstreamRequestId);
       if (!isGoodStatus(head)) return;
@@ -245,20 +263,12 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
       else if (decoder) decoder.end();
       else finish(null, "ended");
     },
-    onRequestUpgrade(_controller, _status, _headers, socket) {
-      socket.destroy();
-      head = context.judge.readHead(101, {});
-      finish(refuse(undefined, "it wants another protocol"), "aborted");
-    },
     onResponseError(_controller, error) {
       if (isOver) return;
-      const refusal = isStreaming
-        ? new Refusal("upstream_truncated", {}, error)
-        : toTransportRefusal(error, context.connectTimeoutMs);
-      // Whoever answers what is no HTTP can be reached all the same.
-      const mayHaveRun = isSent && !way.isRepeatable;
-      if (head === null && refusal.reason !== "upstream_protocol")
-        flight.onVerdict({ kind: "unreachable", code: null, waitMs: null, mayHaveRun });
+      const progress = { sent: requestBytes.state, hasAnswered: head !== null, connectTimeoutMs };
+      const { refusal, verdict } = judgeTransportError(error, progress);
+      if (isStreaming) return finish(new Refusal("upstream_truncated", {}, refusal.cause), "ended");
+      if (verdict) noteVerdict(verdict);
       finish(refusal, "ended");
     },
   };

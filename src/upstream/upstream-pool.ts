@@ -10,7 +10,6 @@ import { Refusal, refusalOf } from "../base/refusal.ts";
 import { type Connections, createConnections, type ProxySettings } from "./connections.ts";
 import { createExchange } from "./exchange.ts";
 import { createTarget, type Target } from "./target.ts";
-import { connectTimeoutMs } from "./timeouts.ts";
 import type { Flight, Upstream, UpstreamRequest, UpstreamTarget } from "./upstream.ts";
 
 export interface UpstreamPoolOptions {
@@ -22,11 +21,13 @@ export interface UpstreamPoolOptions {
   readonly clock: Clock;
   /** Bytes of answers that are being collected, all calls together. */
   readonly collectBudget: ByteBudget;
+  /** How long a connection may take to come about. Default: 10 s. */
+  readonly connectTimeoutMs?: number;
 }
 
 export function createUpstreamPool(options: UpstreamPoolOptions): Upstream {
-  const { product, clock, collectBudget } = options;
-  const connections: Connections = createConnections(options.proxy);
+  const { product, clock, collectBudget, connectTimeoutMs = 10_000 } = options;
+  const connections: Connections = createConnections(options.proxy, connectTimeoutMs);
   let targets = new Map<string, Target>();
 
   function configure(described: readonly UpstreamTarget[]): void {
