@@ -4,7 +4,6 @@
 //   --quick                one short round, about a minute      --rounds N         instead of 3
 //   --only direct,nginx    these peers alone                    --long             5,000 open streams, too
 //   --portkey              also @portkey-ai/gateway, fetched with npm
-//   --workers N            also this gateway with N threads that serve calls
 //   --peer name=URL        also a gateway that runs already, in front of the lab's upstream: --upstream-port N first
 //   --pid name=PID         its process                          --header 'Name: value'  sent to it
 //   --json FILE            the values of each round             --markdown FILE    the tables
@@ -18,7 +17,7 @@ import { drawChart } from "./lab/chart.ts";
 import { endAll, pinning } from "./lab/children.ts";
 import { direct } from "./lab/peers/direct.ts";
 import { toGivenPeer } from "./lab/peers/given.ts";
-import { buildBundle, glmProxy, withWorkers } from "./lab/peers/glm-proxy.ts";
+import { buildBundle, glmProxy } from "./lab/peers/glm-proxy.ts";
 import { findNginx } from "./lab/peers/nginx.ts";
 import { nodeRelay } from "./lab/peers/node-relay.ts";
 import type { Peer, RunningPeer } from "./lab/peers/peer.ts";
@@ -36,7 +35,6 @@ const { values: options } = parseArgs({
     rounds: { type: "string" },
     only: { type: "string" },
     portkey: { type: "boolean", default: false },
-    workers: { type: "string" },
     peer: { type: "string", multiple: true, default: [] },
     pid: { type: "string", multiple: true, default: [] },
     header: { type: "string", multiple: true, default: [] },
@@ -103,7 +101,6 @@ function listPeers(): Peer[] {
   if (isWanted("glm-proxy")) {
     buildBundle();
     peers.push(glmProxy);
-    if (Number(options.workers) > 1) peers.push(withWorkers(Math.trunc(Number(options.workers))));
   }
   if (options.portkey || only?.includes("portkey")) {
     try {

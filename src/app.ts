@@ -1,13 +1,12 @@
-// Builds everything and wires it up: it chooses implementations, as books.ts does for what is kept and workers/worker.ts
-// for a worker. What it is made of lives elsewhere.
+// Builds everything and wires it up: it chooses implementations, as books.ts does for what is kept. What it is made of
+// lives elsewhere.
 
-import { randomUUID } from "node:crypto";
 import type { ConfigRow } from "./admin/control-parts.ts";
 import { createControlPlane } from "./admin/control-plane.ts";
 import { createLiveFeed } from "./admin/live-feed.ts";
 import { createFamilyScheduler } from "./admission/family-scheduler.ts";
 import type { Decision, SchedulerSnapshot } from "./admission/scheduler.ts";
-import { type ByteBudget, createByteBudget, createSharedByteBudget } from "./base/byte-budget.ts";
+import { createByteBudget } from "./base/byte-budget.ts";
 import type { Clock } from "./base/clock.ts";
 import { openBooks } from "./books.ts";
 import { createAnswerCache } from "./cache/answer-cache.ts";
@@ -16,7 +15,6 @@ import type { Settings } from "./config/settings.ts";
 import { serveCall } from "./gateway.ts";
 import { controlSocketFile, createControlSocket } from "./http/control.ts";
 import { createCountTokensRoute } from "./http/count-tokens-route.ts";
-import { createForwardedAddressBook } from "./http/forward.ts";
 import { createLoginRoute, type LoginRecord } from "./http/login-route.ts";
 import { createModelsRoute } from "./http/models-route.ts";
 import { createMetricsRoute, createReadinessRoute, frontDoorRoute, livenessRoute } from "./http/operations-routes.ts";
@@ -37,8 +35,6 @@ import { checkQuotasHourly, type QuotaCheck } from "./quota-check.ts";
 import type { Stages } from "./stages.ts";
 import { catalogue, countTokensPaths, findHint, modelsPaths, namesOfOthers, surfaceOf } from "./surfaces/catalogue.ts";
 import { createUpstreamPool } from "./upstream/upstream-pool.ts";
-import type { SharedMemory, WorkerSettings } from "./workers/messages.ts";
-import { createSharedMemory, createWorkerPool, type WorkerPool } from "./workers/worker-pool.ts";
 
 export interface App {
   readonly routes: RouteTable;
@@ -59,14 +55,13 @@ export interface App {
 /** Threads of Node's pool for password hashes: half of its four, so that name resolution has room. */
 const hashingLimits = { runningMax: 2, waitingMax: 32 };
 
-/** Rejects with StoreError when its database can't be used. `workerUrl`: what workers run, where it is not the usual. */
+/** Rejects with StoreError when its database can't be used. */
 export async function createApp(
   initial: Settings,
   version: string,
   log: Logger,
   clock: Clock,
   describeConfig: () => readonly ConfigRow[] = () => [],
-  workerUrl?: URL,
 ): Promise<App> {
   let settings = initial;
   let live = toLive(settings);
@@ -84,12 +79,10 @@ export async function createApp(
   });
   const scheduler = createFamilyScheduler(settings.rateLimit, clock, { observer: noteDecision, tracer });
   const product = `glm-proxy/${version}`;
-  const { workers: workerCount } = settings.server;
-  const memory = workerCount > 1 ? createSharedMemory(workerCount) : null;
-  const collectBudget = openBudget("collected");
+  const collectBudget = createByteBudget(bytesMax.collected);
   const { upstreams: targets } = settings.glm;
   const upstream = createUpstreamPool({ targets, product, proxy: settings.proxy, clock, collectBudget });
-  const unsentBudget = openBudget("unsent");
+  const unsentBudget = createByteBudget(bytesMax.unsent);
   const cache = createAnswerCache({ settings: settings.cache, clock, unsentBudget });
   const calls = createCallRegistry(clock);
   const metrics = createMetrics({
@@ -141,15 +134,11 @@ export async function createApp(
   const stopChecking = books.store.kind === "sqlite" ? checkQuotasHourly(quotaCheck, clock) : () => {};
   const controlSocket = createControlSocket(control, clock.wallNow, onFailure);
   const routes = createRoutes();
-  /** Where workers pass on what they do not serve. Abstract: it is in no folder, and ends with the process. */
-  const forwardTo = { path: `\0glm-proxy-${randomUUID()}`, secret: randomUUID() };
-  const forwardedAddresses = createForwardedAddressBook(forwardTo.secret);
-  const workers = memory === null ? null : openWorkers(memory);
   const server = createHttpServer({
     routes,
     clock,
-    bodyBudget: openBudget("bodies"),
-    settings: () => (workers === null ? live.http : { ...live.http, addresses: forwardedAddresses }),
+    bodyBudget: createByteBudget(bytesMax.bodies),
+    settings: () => live.http,
     isDraining: () => calls.isDraining,
     control,
     serveCall: (call) => serveCall(call, stages),
@@ -161,40 +150,6 @@ export async function createApp(
 
   function onFailure(error: unknown, requestId: string): void {
     log.error({ request_id: requestId, err: error }, "request failed");
-  }
-
-  function openBudget(name: keyof SharedMemory): ByteBudget {
-    return memory === null
-      ? createByteBudget(bytesMax[name])
-      : createSharedByteBudget(bytesMax[name], memory[name], mainThread);
-  }
-
-  function openWorkers(shared: SharedMemory): WorkerPool {
-    return createWorkerPool({
-      count: workerCount,
-      settings: toWorkerSettings(settings),
-      version,
-      memory: shared,
-      forwardTo,
-      stages: {
-        identity,
-        quotas,
-        ledger,
-        scheduler,
-        clock,
-        settle(record, content) {
-          if (content !== null) books.capture.give(record, content);
-          settle(record);
-        },
-      },
-      clock,
-      onFailure,
-      onDeath(error, callCount) {
-        metrics.countWorkerDeath();
-        log.error({ err: error, calls: callCount }, "a worker died: its calls are cut, another takes its place");
-      },
-      ...(workerUrl && { url: workerUrl }),
-    });
   }
 
   function createRoutes(): RouteTable {
@@ -270,17 +225,15 @@ export async function createApp(
     sessionTokens.setLifetimes(toLifetimes(changed));
     upstream.configure(changed.glm.upstreams);
     scheduler.configure(changed.rateLimit);
-    workers?.apply(toWorkerSettings(changed));
     log.level = changed.log.level;
   }
 
   async function stop(): Promise<void> {
-    const { shutdownGraceMs } = settings.server;
-    await Promise.all([calls.drain(shutdownGraceMs), workers?.drain(shutdownGraceMs)]);
+    await calls.drain(settings.server.shutdownGraceMs);
     stopChecking();
     scheduler.close();
     control.close();
-    await Promise.all([server.close(), controlSocket.close(), workers?.close()]);
+    await Promise.all([server.close(), controlSocket.close()]);
     await upstream.close();
     await books.close();
   }
@@ -290,8 +243,7 @@ export async function createApp(
     metrics,
     async start() {
       const { host, port: wanted } = settings.server;
-      if (workers !== null) await server.listen({ path: forwardTo.path });
-      const port = await (workers === null ? server.listen({ host, port: wanted }) : workers.start(host, wanted));
+      const port = await server.listen(host, wanted);
       await openControlSocket();
       // Loaded now, or the first request to it would hold up the calls of that moment.
       void control.prepare();
@@ -301,18 +253,8 @@ export async function createApp(
     apply,
     snapshot: () => scheduler.snapshot(),
     stop,
-    abort() {
-      calls.abortAll();
-      workers?.abortAll();
-    },
+    abort: () => calls.abortAll(),
   };
-}
-
-/** Among those that share bounds. */
-const mainThread = 0;
-
-function toWorkerSettings({ server, glm, rateLimit, cache, proxy, ledger }: Settings): WorkerSettings {
-  return { server, glm, rateLimit, cache, proxy, ledger: { storesContent: ledger.storesContent } };
 }
 
 function toLifetimes({ auth }: Settings): TokenLifetimes {

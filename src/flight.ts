@@ -2,7 +2,6 @@
 // and the others, so that none of them knows another.
 
 import type { Ticket } from "./admission/scheduler.ts";
-import type { Awaitable } from "./base/awaitable.ts";
 import type { Clock } from "./base/clock.ts";
 import { type Refusal, refusalOf } from "./base/refusal.ts";
 import type { Call } from "./call.ts";
@@ -14,9 +13,9 @@ import type { Flight } from "./upstream/upstream.ts";
 export interface TrackedFlight extends Flight, Disposable {
   /**
    * For an error of the send: null when the call should be admitted again, since the upstream refused it for its
-   * limits or failed for a moment, and another try has a chance. Rejects with the error otherwise.
+   * limits or failed for a moment, and another try has a chance. Throws the error otherwise.
    */
-  tryAgainOrThrow(error: unknown): Promise<null>;
+  tryAgainOrThrow(error: unknown): null;
 }
 
 /** Disposing says that nothing of the answer is awaited any more: the ticket is settled with what was used. */
@@ -34,7 +33,7 @@ export function trackFlight(
   call.signal.addEventListener("abort", onCallAbort, { once: true });
   if (call.signal.aborted) onCallAbort();
   const deadline = startDeadline(timeouts, clock, expire);
-  let isWorthAnotherTry: Awaitable<boolean> = false;
+  let isWorthAnotherTry = false;
   let hasHead = false;
 
   function expire(refusal: Refusal): void {
@@ -76,9 +75,9 @@ export function trackFlight(
       deadline.stop();
       ticket.release(how);
     },
-    async tryAgainOrThrow(error) {
+    tryAgainOrThrow(error) {
       // What went up as it came can't come again.
-      if (!(await isWorthAnotherTry) || call.signal.aborted || isSpent(upload)) throw error;
+      if (!isWorthAnotherTry || call.signal.aborted || isSpent(upload)) throw error;
       record.tryCount++;
       // Not sent as yet: should it time out in the queue now, it has taken nothing.
       record.sentAt = null;

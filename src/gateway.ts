@@ -32,7 +32,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
     call.noteAllowances(() => scheduler.allowances(caller, wanted.family));
 
     // 4. Can it be afforded? Reserved until it is settled, which charges what it really took; noted before it is sent.
-    const reservation = await quotas.reserve(caller, toQuotaWish(wanted, record.arrivedAt));
+    const reservation = quotas.reserve(caller, toQuotaWish(wanted, record.arrivedAt));
     call.noteQuotas(noteReservation(record, reservation).warnings);
     const noted = ledger.begin(record, reservation.estimate);
 

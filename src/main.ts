@@ -4,7 +4,6 @@ import { readFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
-import { isMainThread } from "node:worker_threads";
 import { systemClock } from "./base/clock.ts";
 import { runCli } from "./cli.ts";
 import { CommandError } from "./commands/command-error.ts";
@@ -13,9 +12,7 @@ import { findRuntimeProblem } from "./runtime.ts";
 
 enableCompileCache?.();
 
-// In a bundle, workers run this file too, for the sake of what else is in it.
-if (isMainThread) await main();
-else await import("./workers/worker.ts");
+await main();
 
 async function main(): Promise<void> {
   const problem = findRuntimeProblem(process.versions, process.execArgv, process.env.NODE_OPTIONS);

@@ -1,4 +1,4 @@
-// How many bytes may be in memory at once, of all calls together, however many threads serve them; and of one alone.
+// How many bytes may be in memory at once, of all calls together and of one alone.
 
 const mebibyte = 1024 * 1024;
 

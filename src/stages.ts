@@ -1,8 +1,6 @@
-// What a call goes through, as the gateway sees it: of each port what a call needs. Built in app.ts, and in a worker where
-// some of them are the main thread's.
+// What a call goes through, as the gateway sees it: of each port what a call needs. Built in app.ts.
 
 import type { Scheduler } from "./admission/scheduler.ts";
-import type { Awaitable } from "./base/awaitable.ts";
 import type { Clock } from "./base/clock.ts";
 import type { AnswerCache } from "./cache/answer-cache.ts";
 import type { CallRegistry } from "./call-registry.ts";
@@ -11,7 +9,7 @@ import type { ContentCapture } from "./ledger/content-capture.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import type { Settle } from "./ledger/record.ts";
 import type { ObjectGuard } from "./object-guard.ts";
-import type { Quotas, Reservation } from "./quota/quotas.ts";
+import type { Quotas } from "./quota/quotas.ts";
 import type { RelayBounds } from "./relay/relay.ts";
 import type { CallRules } from "./rules.ts";
 import type { Upstream } from "./upstream/upstream.ts";
@@ -20,7 +18,7 @@ export interface Stages {
   readonly calls: Pick<CallRegistry, "enter" | "requireOpen">;
   readonly identity: Pick<Identity, "identify">;
   readonly objects: ObjectGuard;
-  readonly quotas: { reserve(...asked: Parameters<Quotas["reserve"]>): Awaitable<Reservation> };
+  readonly quotas: Pick<Quotas, "reserve">;
   readonly ledger: Pick<Ledger, "begin">;
   readonly capture: Pick<ContentCapture, "open">;
   readonly cache: Pick<AnswerCache, "open">;

@@ -81,7 +81,7 @@ describe("the house", () => {
       assert.equal(folders.size, 1, `${name} is used in ${[...folders].join(", ")}`);
   });
 
-  it("builds implementations in app.ts alone, in books.ts, in a worker, and in what does without a server", () => {
+  it("builds implementations in app.ts alone, in books.ts, and in what does without a server", () => {
     const constructors = [
       "createFamilyScheduler",
       "createUpstreamPool",
@@ -99,7 +99,7 @@ describe("the house", () => {
         ([file, text]) =>
           text.includes(`${name}(`) &&
           !text.includes(`function ${name}(`) &&
-          !/^src\/(?:app|books|workers\/worker|ledger\/open-ledger|commands\/client\/store-client)\.ts$/.test(file),
+          !/^src\/(?:app|books|ledger\/open-ledger|commands\/client\/store-client)\.ts$/.test(file),
       );
       assert.deepEqual(
         users.map(([file]) => file),

@@ -124,7 +124,7 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
     findHint: () => undefined,
     onFailure: (error) => console.error(error),
   });
-  const port = await server.listen({ host: "127.0.0.1", port: 0 });
+  const port = await server.listen("127.0.0.1", 0);
   const { sessionToken: token } = await identity.logIn({
     username: "user1",
     password: "pass123",

@@ -6,7 +6,6 @@
 //     └── refused: queue_full, user_queue_full, wait_too_long, queue_timeout, client_gone, upstream_…, shutting_down
 
 import type { Usage } from "../base/answer.ts";
-import type { Awaitable } from "../base/awaitable.ts";
 import type { Principal, TrafficClass } from "../base/principal.ts";
 import type { QueueStanding, RemainingLimit } from "../base/queue-facts.ts";
 import type { RefusalReason } from "../base/refusal.ts";
@@ -154,7 +153,7 @@ export interface Ticket extends Disposable {
    * with its `place`; it has not reached the client, and another try has a chance, maybe with another key. The first
    * report counts, later ones hear the same.
    */
-  report(verdict: Verdict): Awaitable<boolean>;
+  report(verdict: Verdict): boolean;
   /** The upstream's side has ended. The first release counts, later ones change nothing. */
   release(how: "ended" | "aborted"): void;
   /** What the call really used; null when the upstream did not say. The first settling counts. */

@@ -12,7 +12,6 @@ export function checkRules(tree: Table): Issue[] {
     ...checkFallbacks(tree),
     ...checkKeys(tree),
     ...checkFamilies(tree),
-    ...checkWorkers(tree),
   ];
 }
 
@@ -36,19 +35,6 @@ function checkPassword(user: Table, index: number): Issue[] {
   const path = ["auth", "users", index];
   if (count === 2) return [rule(path, "must have password_hash or password, not both")];
   return count === 1 ? [] : [rule(path, "must have a password_hash (made by glm-proxy hash-password) or a password")];
-}
-
-/** What several threads can't do together, or not here. */
-function checkWorkers(tree: Table): Issue[] {
-  const workers = readPath(tree, ["server", "workers"]);
-  if (typeof workers !== "number" || workers <= 1) return [];
-  const path = ["server", "workers"];
-  const issues: Issue[] = [];
-  if (process.platform !== "linux") issues.push(rule(path, "must be 1 here: more than one needs Linux"));
-  if (readPath(tree, ["cache", "enabled"]) === true) {
-    issues.push(rule(path, "must be 1 while cache.enabled is true: answers are kept by one thread"));
-  }
-  return issues;
 }
 
 function checkAliases(tree: Table): Issue[] {

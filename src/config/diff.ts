@@ -29,7 +29,6 @@ interface ComparedKey {
 const comparedKeys: readonly ComparedKey[] = [
   { name: "server.host", isLive: false, read: ({ server }) => server.host },
   { name: "server.port", isLive: false, read: ({ server }) => server.port },
-  { name: "server.workers", isLive: false, read: ({ server }) => server.workers },
   { name: "server.body_limit_bytes", isLive: true, read: ({ server }) => server.bodyBytesMax },
   { name: "server.upload_limit_bytes", isLive: true, read: ({ server }) => server.uploadBytesMax },
   { name: "server.shutdown_grace_seconds", isLive: true, read: ({ server }) => toSeconds(server.shutdownGraceMs) },

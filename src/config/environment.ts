@@ -6,6 +6,7 @@ import { parseRustLog } from "./log-level.ts";
 import { findNearest } from "./nearest-name.ts";
 import type { Layer, Origin } from "./origins.ts";
 import { findKey, type Path } from "./paths.ts";
+import { findReplacement } from "./removed-keys.ts";
 import { sectionRules } from "./schema.ts";
 import type { ValueType } from "./value-types.ts";
 
@@ -125,6 +126,8 @@ function findUnknown(
   const known = bindings.map((binding) => binding.name);
   const unknown = Object.keys(variables).filter((name) => name.startsWith(prefix) && !known.includes(name));
   return unknown.sort().map((name) => {
+    const replacement = findReplacement(readSegments(name));
+    if (replacement !== null) return `${place} ${name}: ${replacement}`;
     const nearest = findNearest(name, known);
     return `${place} ${name}: is not known${nearest ? `: did you mean ${nearest}?` : ""}`;
   });

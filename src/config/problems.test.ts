@@ -49,6 +49,15 @@ timeout_seconds = -1
     ]);
   });
 
+  it("say what takes the place of a key that was removed, wherever it is set", () => {
+    const advice =
+      "was removed: remove it, and for more than one processor core run several processes, each with upstream keys of its own";
+    assert.deepEqual(listProblems("[server]\nworkers = 4\n", { GLM_PROXY__SERVER__WORKERS: "2" }), [
+      `config.toml:2: [server] workers ${advice}`,
+      `environment GLM_PROXY__SERVER__WORKERS: ${advice}`,
+    ]);
+  });
+
   it("say where a key of another section belongs", () => {
     assert.deepEqual(listProblems("port = 1\n[rate_limit]\nbase_url = 1\n"), [
       "config.toml:1: port is not known here: it belongs to [server]",

@@ -5,6 +5,7 @@ import { redactUrl, showValue } from "./masks.ts";
 import { findNearest } from "./nearest-name.ts";
 import type { Origins } from "./origins.ts";
 import { findKey, formatPath, isTable, type Path, readPath, type Table } from "./paths.ts";
+import { findReplacement } from "./removed-keys.ts";
 import { sectionRules } from "./schema.ts";
 import type { Issue } from "./value-types.ts";
 
@@ -32,7 +33,7 @@ function describe(issue: Issue, tree: Table, origins: Origins): string {
 function tell(issue: Issue, tree: Table): string {
   const value = readPath(tree, issue.path);
   if (issue.kind === "rule") return issue.message;
-  if (issue.kind === "unknown") return `${issue.message}${suggest(issue.path, value)}`;
+  if (issue.kind === "unknown") return findReplacement(issue.path) ?? `${issue.message}${suggest(issue.path, value)}`;
   if (value === undefined) return `is missing: it ${issue.message}`;
   return `${issue.message}: got ${showFound(issue.path, value)}`;
 }

@@ -132,9 +132,6 @@ const sections = {
   server: section("Where and how the gateway listens.", {
     host: key(text("an address or a host name", isHost), "Address to listen on.", { fallback: "0.0.0.0" }),
     port: key(wholeNumber(0, 65_535), "TCP port; 0 lets the system choose a free one.", { fallback: 8_080 }),
-    workers: key(wholeNumber(1, 64), "Threads that serve calls, for more than one processor core; Linux only.", {
-      fallback: 1,
-    }),
     body_limit_bytes: key(wholeNumber(1, 268_435_456), "Largest request body.", { fallback: 10_485_760 }),
     upload_limit_bytes: key(
       wholeNumber(1, 17_179_869_184),

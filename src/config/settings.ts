@@ -33,8 +33,6 @@ export interface ServerSettings {
   readonly host: string;
   /** 0 lets the system choose a free port. */
   readonly port: number;
-  /** Threads that serve calls; 1: the main thread alone, which serves everything. */
-  readonly workers: number;
   readonly bodyBytesMax: number;
   /** Of a body that goes upstream as it comes, such as a file. */
   readonly uploadBytesMax: number;

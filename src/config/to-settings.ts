@@ -20,7 +20,6 @@ export function toSettings(content: ConfigContent, dataFolder: string, proxy: Pr
     server: {
       host: server.host,
       port: server.port,
-      workers: server.workers,
       bodyBytesMax: server.body_limit_bytes,
       uploadBytesMax: server.upload_limit_bytes,
       shutdownGraceMs: toMs(server.shutdown_grace_seconds),

@@ -52,7 +52,7 @@ before(async () => {
     findHint: () => undefined,
     onFailure: (error) => assert.fail(error as Error),
   });
-  port = await server.listen({ host: "127.0.0.1", port: 0 });
+  port = await server.listen("127.0.0.1", 0);
 });
 
 after(async () => {

@@ -40,7 +40,7 @@ describe("createHttpServer()", () => {
       findHint: () => undefined,
       onFailure: (error) => failures.push(error),
     });
-    port = await server.listen({ host: "127.0.0.1", port: 0 });
+    port = await server.listen("127.0.0.1", 0);
   });
   after(async () => {
     const closed = server.close();

@@ -38,7 +38,6 @@ export interface HttpServerOptions {
   formatFor(path: string): RefusalFormat;
   /** In words, what to ask for instead of a path that there is not. */
   findHint(path: string): string | undefined;
-  readonly connectionsMax?: number;
   /** Told of failures that are nobody's expected refusal. */
   onFailure(error: unknown, requestId: string): void;
 }
@@ -56,8 +55,8 @@ export interface HttpSettings {
 }
 
 export interface HttpServer {
-  /** Rejects with Node's error when the port can't be had. Resolves with the port; 0 for a path. */
-  listen(where: ListenAddress): Promise<number>;
+  /** Rejects with Node's error when the port can't be had. Resolves with the port. */
+  listen(host: string, port: number): Promise<number>;
   /**
    * Takes no more connections, and closes the idle ones. Resolves when all are closed; whoever still sends half a request
    * after a second does not keep the process alive.
@@ -67,13 +66,8 @@ export interface HttpServer {
   destroy(): void;
 }
 
-/** A port, which threads may share, or a local socket. */
-export type ListenAddress =
-  | { readonly host: string; readonly port: number; readonly reusePort?: boolean }
-  | { readonly path: string };
-
-/** Most connections at once, unless fewer are said; beyond it new ones are dropped before they cost anything. */
-export const connectionsMax = 10_000;
+/** Most connections at once; beyond it new ones are dropped before they cost anything. */
+const connectionsMax = 10_000;
 const closeMsMax = 1_000;
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
@@ -98,7 +92,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   });
   server.maxHeadersCount = 0; // never drop any silently: the guard counts them
   server.maxRequestsPerSocket = 1_000;
-  server.maxConnections = options.connectionsMax ?? connectionsMax;
+  server.maxConnections = connectionsMax;
 
   server.on("request", handle);
   server.on("checkContinue", handle);
@@ -217,7 +211,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   }
 
   return {
-    listen: (where) => listen(server, where),
+    listen: (host, port) => listen(server, host, port),
     close() {
       const { promise, resolve } = Promise.withResolvers<void>();
       const cancel = clock.after(closeMsMax, destroy);
@@ -232,13 +226,12 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   };
 }
 
-function listen(server: Server, where: ListenAddress): Promise<number> {
+function listen(server: Server, host: string, port: number): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   server.once("error", reject);
-  server.listen({ ...where }, () => {
+  server.listen({ host, port }, () => {
     server.off("error", reject);
-    const address = server.address() as AddressInfo | string;
-    resolve(typeof address === "string" ? 0 : address.port);
+    resolve((server.address() as AddressInfo).port);
   });
   return promise;
 }

@@ -10,8 +10,6 @@ export interface ContentCapture {
   open(record: CallRecord, caller: { readonly keepsContent: boolean }, prompt: Buffer): NoteAnswer | null;
   /** What was said in a call that has ended. Once. */
   take(record: CallRecord): Content | null;
-  /** What was heard of it elsewhere, to be taken here. */
-  give(record: CallRecord, content: Content): void;
 }
 
 export type NoteAnswer = (bytes: Buffer) => void;
@@ -28,7 +26,6 @@ export const contentBytesMax = 256 * 1024;
 
 export function createContentCapture(isOn: () => boolean, clock: Clock): ContentCapture {
   const calls = new WeakMap<CallRecord, Heard>();
-  const given = new WeakMap<CallRecord, Content>();
   return {
     open(record, { keepsContent }, prompt) {
       if (!keepsContent || !isOn()) return null;
@@ -45,7 +42,7 @@ export function createContentCapture(isOn: () => boolean, clock: Clock): Content
     },
     take(record) {
       const heard = calls.get(record);
-      if (!heard) return given.get(record) ?? null;
+      if (!heard) return null;
       calls.delete(record);
       const { prompt, answer, totalBytes } = heard;
       return {
@@ -54,7 +51,6 @@ export function createContentCapture(isOn: () => boolean, clock: Clock): Content
         storedAt: Math.round(clock.wallNow()),
       };
     },
-    give: (record, content) => void given.set(record, content),
   };
 }
 

@@ -16,7 +16,6 @@ export interface Metrics {
   countLogin(outcome: string): void;
   countReload(result: "applied" | "rejected"): void;
   /** A thread that served calls has died. */
-  countWorkerDeath(): void;
   noteQuotaDrift(largest: number): void;
 }
 
@@ -198,7 +197,6 @@ export function createMetrics({ version, gauges, ledger, cache, unsentBytes, use
     countDecision,
     countLogin: (outcome) => logins.inc({ outcome }),
     countReload: (result) => reloads.inc({ result }),
-    countWorkerDeath: () => alerts.inc({ what: "worker_died" }),
     noteQuotaDrift: (largest) => drift.set(largest),
   };
 }

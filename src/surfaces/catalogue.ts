@@ -36,9 +36,6 @@ export const catalogue: readonly CatalogueEntry[] = [
   }),
 ];
 
-/** The dialects of chats: what most calls ask for, and what has nothing to do with objects that live upstream. */
-export const dialectEndpoints: ReadonlySet<Endpoint> = new Set([chatEndpoint, responsesEndpoint, messagesEndpoint]);
-
 /** Names that stand for what has no model: limits and rights may name them, nobody can ask for them. */
 export const namesOfOthers: ReadonlySet<string> = new Set(
   nativeEndpoints.flatMap(({ ownName }) => (ownName === null ? [] : [ownName])),

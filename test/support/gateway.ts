@@ -42,7 +42,6 @@ export const testSettings: Settings = {
   server: {
     host: "127.0.0.1",
     port: 0,
-    workers: Number(process.env.GLM_PROXY_TEST_WORKERS ?? 1),
     bodyBytesMax: 1024 * 1024,
     uploadBytesMax: 8 * 1024 * 1024,
     shutdownGraceMs: 2_000,
@@ -118,7 +117,6 @@ export function withLimits(limits: AdmissionLimits, overrides: LimitOverrides = 
 export async function startGateway(
   overrides: Overrides = {},
   simulatorOptions: SimulatorOptions = {},
-  workerUrl?: URL,
 ): Promise<TestGateway> {
   const simulator = await startSimulator({ apiKeys: [upstreamKey], firstTokenMs: 5, tokenMs: 1, ...simulatorOptions });
   const settings: Settings = {
@@ -143,12 +141,10 @@ export async function startGateway(
   };
   const logLines: string[] = [];
   const log = pino({ level: settings.log.level, base: null }, { write: (line: string) => void logLines.push(line) });
-  const app = await createApp(settings, "0.0.0-test", log, systemClock, () => [], workerUrl).catch(
-    async (error: unknown) => {
-      await simulator.close();
-      throw error;
-    },
-  );
+  const app = await createApp(settings, "0.0.0-test", log, systemClock).catch(async (error: unknown) => {
+    await simulator.close();
+    throw error;
+  });
   const port = await app.start().catch(async (error: unknown) => {
     await app.stop();
     await simulator.close();

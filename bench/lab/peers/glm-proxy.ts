@@ -21,16 +21,6 @@ export const glmProxy: Peer = {
   start: (bench, name) => startGateway(bench, name),
 };
 
-/** The same with several threads that serve calls. On one core they show what that costs, not what it brings. */
-export function withWorkers(workers: number): Peer {
-  const { about } = glmProxy;
-  return {
-    name: `glm-proxy, ${workers} workers`,
-    about: `${about}, ${workers} workers`,
-    start: (bench, name) => startGateway(bench, name, { workers }),
-  };
-}
-
 export interface RunningGateway extends RunningPeer {
   readonly child: ReturnType<typeof startChild>;
 }
@@ -43,16 +33,15 @@ export interface GatewayStart {
   /** Whether something in it is going to be sent messages. */
   readonly hasChannel?: boolean;
   readonly core?: Core;
-  readonly workers?: number;
 }
 
 export async function startGateway(bench: Bench, name: string, how: GatewayStart = {}): Promise<RunningGateway> {
-  const { what = "bundle", node = [], hasChannel = false, core = "peer", workers = 1 } = how;
+  const { what = "bundle", node = [], hasChannel = false, core = "peer" } = how;
   const folder = join(bench.folder, name);
   await mkdir(folder, { recursive: true });
   const port = await findFreePort();
   const config = join(folder, "config.toml");
-  writeFileSync(config, writeConfig(bench.upstreamPort, workers), { mode: 0o600 });
+  writeFileSync(config, writeConfig(bench.upstreamPort), { mode: 0o600 });
   const logFile = join(folder, "glm-proxy.log");
   const main = what === "bundle" ? bundle : sources;
   const args = [...node, main, "serve", "--config", config, "--port", String(port)];
@@ -88,9 +77,8 @@ async function logIn(port: number): Promise<string> {
   return token;
 }
 
-function writeConfig(upstreamPort: number, workers: number): string {
+function writeConfig(upstreamPort: number): string {
   return `[server]
-workers = ${workers}
 host = "127.0.0.1"
 shutdown_grace_seconds = 1
 
