@@ -9,9 +9,10 @@ import type { CallRequest, ObjectUse } from "./surfaces/endpoint.ts";
 function setUp() {
   const known = new Map<string, UpstreamObject>();
   const guard = createObjectGuard({
-    note: (object) => void known.set(object.id, object),
+    requireWritable() {},
+    note: async (object) => void known.set(object.id, object),
     find: (id) => Promise.resolve(known.get(id) ?? null),
-    forget: (id) => void known.delete(id),
+    forget: async (id) => void known.delete(id),
   });
   return { guard, known };
 }

@@ -10,10 +10,11 @@ import type { CallRequest, ObjectUse } from "./surfaces/endpoint.ts";
 export interface ObjectGuard {
   /**
    * The upstream key that the call is bound to; null: any will do. Rejects with `unknown_object` when it names what is
-   * not its caller's: whether it exists is nobody else's business.
+   * not its caller's: whether it exists is nobody else's business. Rejects with `store_unavailable` when it would make
+   * something whose owner could not be written down.
    */
   locate(caller: Caller, request: CallRequest): Promise<string | null>;
-  /** Remembers what the answer made, forgets what it ended, and leaves out of lists what is not the caller's. */
+  /** Remembers what the answer made, durably before it resolves; forgets what it ended, and leaves out of lists what is not the caller's. */
   review(caller: Caller, request: CallRequest, upstreamKey: string, answer: Answer): Promise<Answer>;
 }
 
@@ -43,6 +44,7 @@ export function createObjectGuard(objects: UpstreamObjects): ObjectGuard {
 
   async function locate(caller: Caller, { object }: CallRequest): Promise<string | null> {
     if (object === null) return null;
+    if (object.creates) objects.requireWritable();
     let home: string | null = null;
     for (const id of object.uses) home = (await requireOwn(caller, id)) ?? home;
     return home;
@@ -51,23 +53,32 @@ export function createObjectGuard(objects: UpstreamObjects): ObjectGuard {
   async function review(caller: Caller, request: CallRequest, upstreamKey: string, answer: Answer): Promise<Answer> {
     const { object, family } = request;
     if (object === null) return answer;
-    if (object.deletes) for (const id of object.uses) objects.forget(id);
+    if (object.deletes) for (const id of object.uses) await objects.forget(id);
     if (answer.kind !== "whole") return answer;
-    if (object.creates) noteCreated(caller, object, upstreamKey, answer);
+    if (object.creates) await noteCreated(caller, object, upstreamKey, answer);
     if (object.lists && caller.role !== "admin") return hideOthers(caller, answer);
     return family === "poll" && object.kind === "task" ? countOnce(object, answer) : answer;
   }
 
-  function noteCreated(caller: Caller, { kind }: ObjectUse, upstreamKey: string, { parsed }: WholeAnswer): void {
+  async function noteCreated(
+    caller: Caller,
+    { kind }: ObjectUse,
+    upstreamKey: string,
+    { parsed }: WholeAnswer,
+  ): Promise<void> {
     const { userId: owner, keyId } = caller;
-    const note = (id: unknown, ofKind: string) => {
-      if (typeof id === "string") objects.note({ id, kind: ofKind, upstreamKey, owner, keyId });
-    };
     const answer = (parsed ?? {}) as Record<string, unknown>;
-    for (const name of idNames) note(answer[name], kind);
     // A file for a body of knowledge comes back as the documents that were made of it.
-    if (!Array.isArray(answer.successInfos)) return;
-    for (const made of answer.successInfos as { documentId?: unknown }[]) note(made?.documentId, "document");
+    const documents = Array.isArray(answer.successInfos) ? (answer.successInfos as { documentId?: unknown }[]) : [];
+    const made: [id: unknown, kind: string][] = [
+      ...idNames.map((name): [unknown, string] => [answer[name], kind]),
+      ...documents.map((document): [unknown, string] => [document?.documentId, "document"]),
+    ];
+    await Promise.all(
+      made.map(
+        ([id, ofKind]) => typeof id === "string" && objects.note({ id, kind: ofKind, upstreamKey, owner, keyId }),
+      ),
+    );
   }
 
   async function hideOthers(caller: Caller, answer: WholeAnswer): Promise<WholeAnswer> {

@@ -90,7 +90,12 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
   const stages: Stages = {
     calls,
     identity,
-    objects: createObjectGuard({ note() {}, find: () => Promise.resolve(null), forget() {} }),
+    objects: createObjectGuard({
+      requireWritable() {},
+      async note() {},
+      find: () => Promise.resolve(null),
+      async forget() {},
+    }),
     quotas: books.quotas,
     get ledger() {
       return hasLedger ? books.ledger : silent;

@@ -55,7 +55,8 @@ export function createSessionRoutes(parts: ControlParts): readonly Route[] {
     path: "/auth/logout",
     access: "me",
     summary: "End a session",
-    details: "All tokens of the session are void at once, after a restart too.",
+    details:
+      "All tokens of the session are void at once, after a restart too. 503 `store_unavailable`: they are void, but a restart may forget it until the database is back.",
     answer: { status: 204, description: "Ended" },
     handle: ({ sessionToken }) => identity.logOut(sessionToken),
   });
@@ -91,8 +92,8 @@ export function createSessionRoutes(parts: ControlParts): readonly Route[] {
     summary: "Log out and drop the cookie",
     answer: { status: 204, description: "Logged out" },
     async handle({ sessionToken, facts, setHeader }) {
-      await identity.logOut(sessionToken);
       setHeader("set-cookie", clearSessionCookie(facts.isSecure));
+      await identity.logOut(sessionToken);
     },
   });
 

@@ -216,6 +216,11 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
     (f) => `Cannot do this now: the gateway's database cannot be reached. Retry in about ${about(f)} s.`,
     (f) => `暂时无法操作：网关数据库不可用。请在约 ${about(f)} 秒后重试。`,
   ],
+  object_unrecorded: [
+    (f) =>
+      `It was made upstream${because(f)}, but the gateway could not write down yet that it is yours. It does so when its database is back. Do not repeat the request.`,
+    (f) => `已在上游创建${because(f)}，但网关暂时无法记录它属于您；数据库恢复后会补记。请勿重复请求。`,
+  ],
   internal_error: [
     () => "Something went wrong inside the gateway. The operator finds it in the log by the request id.",
     () => "网关内部错误。管理员可凭 request id 在日志中查找。",

@@ -89,6 +89,7 @@ const rules = {
   // What the gateway itself keeps.
   ledger_unavailable: rule(503, "server_error", true),
   store_unavailable: rule(503, "server_error", true),
+  object_unrecorded: rule(503, "server_error"),
 
   internal_error: rule(500, "server_error"),
 } as const satisfies Record<string, RefusalRule>;

@@ -1,11 +1,17 @@
 // The port to what is remembered of objects that live upstream: files, tasks, batches. Where each is, and whose.
 
 export interface UpstreamObjects {
-  /** In effect at once. An id that can't be one, or is known already, changes nothing. */
-  note(object: UpstreamObject): void;
+  /** Throws `store_unavailable` while nothing can be written: to be called before an object is made. */
+  requireWritable(): void;
+  /**
+   * In effect at once, durable when it resolves. Rejects with `object_unrecorded` when that takes too long; it is written
+   * as soon as it can then. An id that can't be one, or is known already, changes nothing.
+   */
+  note(object: UpstreamObject): Promise<void>;
   /** Null: nothing is known of it. Rejects with `store_unavailable` when that can't be found out. */
   find(id: string): Promise<UpstreamObject | null>;
-  forget(id: string): void;
+  /** In effect at once, durable when it resolves, unless the store is away or slow. */
+  forget(id: string): Promise<void>;
 }
 
 export interface UpstreamObject {

@@ -26,8 +26,10 @@ describe("createStoredObjects()", () => {
 
   it("knows an object at once, and after a new start", async () => {
     const first = open();
-    first.note(file("f-1"));
+    const noted = first.note(file("f-1"));
     assert.deepEqual(await first.find("f-1"), file("f-1"));
+    await noted;
+    assert.equal(await count(), 1, "it is in the store when it is noted");
     assert.equal(await first.find("f-2"), null);
     await first.close();
     const second = open();
@@ -38,19 +40,17 @@ describe("createStoredObjects()", () => {
 
   it("keeps who was first: an id that is known changes nothing", async () => {
     const objects = open();
-    objects.note(file("f-3"));
-    objects.note(file("f-3", "bob"));
+    await Promise.all([objects.note(file("f-3")), objects.note(file("f-3", "bob"))]);
     assert.equal((await objects.find("f-3"))?.owner, "ada");
     await objects.close();
   });
 
   it("forgets at once, and for good", async () => {
     const objects = open();
-    objects.note(file("f-4"));
-    clock.advance(50);
-    await until("it is written", async () => (await count()) >= 1);
-    objects.forget("f-4");
+    await objects.note(file("f-4"));
+    const forgotten = objects.forget("f-4");
     assert.equal(await objects.find("f-4"), null);
+    await forgotten;
     await objects.close();
     const again = open();
     assert.equal(await again.find("f-4"), null);
@@ -59,22 +59,23 @@ describe("createStoredObjects()", () => {
 
   it("keeps an object with who was first, also when memory has forgotten that", async () => {
     const first = open();
-    first.note(file("f-5"));
+    await first.note(file("f-5"));
     await first.close();
     const second = open();
-    second.note(file("f-5", "bob"));
-    clock.advance(50);
-    await until("memory follows", async () => (await second.find("f-5"))?.owner === "ada");
+    await second.note(file("f-5", "bob"));
+    assert.equal((await second.find("f-5"))?.owner, "ada");
     await second.close();
   });
 
   it("goes by what came last of what is noted and forgotten at once", async () => {
     const objects = open();
-    objects.note(file("f-6"));
-    objects.forget("f-6");
-    objects.note(file("f-6", "bob"));
-    objects.note(file("f-7"));
-    objects.forget("f-7");
+    await Promise.all([
+      objects.note(file("f-6")),
+      objects.forget("f-6"),
+      objects.note(file("f-6", "bob")),
+      objects.note(file("f-7")),
+      objects.forget("f-7"),
+    ]);
     await objects.close();
     const again = open();
     assert.equal((await again.find("f-6"))?.owner, "bob");
@@ -85,21 +86,17 @@ describe("createStoredObjects()", () => {
   it("takes no id that can't be one", async () => {
     const objects = open();
     for (const id of ["", "a b", "é", "x".repeat(201)]) {
-      objects.note(file(id));
+      await objects.note(file(id));
       assert.equal(await objects.find(id), null);
     }
-    objects.note(file("x".repeat(200)));
+    await objects.note(file("x".repeat(200)));
     assert.notEqual(await objects.find("x".repeat(200)), null);
     await objects.close();
   });
 
   it("holds only so many in memory, and finds the others where they are kept", async () => {
     const objects = open({ memoryMax: 2 });
-    for (const id of ["m-1", "m-2", "m-3"]) objects.note(file(id));
-    clock.advance(50);
-    await until("they are written", async () => {
-      return (await store.db.selectFrom("upstream_objects").where("id", "=", "m-3").select("id").execute()).length > 0;
-    });
+    for (const id of ["m-1", "m-2", "m-3"]) await objects.note(file(id));
     assert.deepEqual(await objects.find("m-1"), file("m-1"));
     await objects.close();
   });
@@ -110,15 +107,55 @@ describe("createStoredObjects()", () => {
     const objects = open({ store: valve, onFailure: (error) => void failures.push(error), backlogMax: 2 });
     await settle();
     valve.isAway = true;
-    for (const id of ["w-1", "w-2", "w-3"]) objects.note(file(id));
-    clock.advance(50);
-    await until("the failure is told", () => failures.length > 0);
+    objects.requireWritable();
+    for (const id of ["w-1", "w-2", "w-3"]) {
+      await assert.rejects(objects.note(file(id)), { reason: "object_unrecorded", facts: { detail: id } });
+    }
+    assert.ok(failures.length > 0);
+    assert.throws(() => objects.requireWritable(), { reason: "store_unavailable" });
+    await objects.forget("w-0");
     assert.deepEqual(await objects.find("w-1"), file("w-1"));
     await assert.rejects(objects.find("w-unknown"), { reason: "store_unavailable" });
     valve.isAway = false;
     clock.advance(5_000);
+    await until("it works again", () => {
+      try {
+        objects.requireWritable();
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    await objects.note(file("w-4"));
     await objects.close();
     const rows = await store.db.selectFrom("upstream_objects").select("id").where("id", "like", "w-%").execute();
-    assert.deepEqual(rows.map(({ id }) => id).sort(), ["w-2", "w-3"], "beyond the bound, the oldest is lost");
+    assert.deepEqual(rows.map(({ id }) => id).sort(), ["w-3", "w-4"], "beyond the bound, the oldest is lost");
+  });
+
+  it("does not let an answer go before it is written, nor wait for that for ever", async () => {
+    const valve = createStoreValve(store);
+    const write = Promise.withResolvers<void>();
+    const slow: Store = {
+      ...valve,
+      db: valve.db,
+      writeBatch: (batch) => write.promise.then(() => store.writeBatch(batch)),
+    };
+    const objects = open({ store: slow });
+    await settle();
+    const [first, same] = [objects.note(file("s-1")), objects.note(file("s-1"))];
+    let isDone = false;
+    void Promise.allSettled([first, same]).then(() => {
+      isDone = true;
+    });
+    clock.advance(4_999);
+    await settle();
+    assert.equal(isDone, false);
+    clock.advance(1);
+    for (const noted of [first, same]) await assert.rejects(noted, { reason: "object_unrecorded" });
+    write.resolve();
+    await objects.close();
+    const again = open();
+    assert.equal((await again.find("s-1"))?.owner, "ada");
+    await again.close();
   });
 });

@@ -1,11 +1,11 @@
-// Upstream objects in the store, written in batches beside the calls' way, with the newest in memory. While the store is
-// away, what is in memory goes on to serve, and what is new waits, bounded.
+// Upstream objects in the store, with the newest in memory. One write is on its way at a time, and what comes meanwhile is
+// the next one. While the store is away, what is in memory goes on to serve, and what is new waits, bounded.
 
 import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { UpstreamObjectTable } from "../store/schema.ts";
 import type { Selectable } from "../store/sql.ts";
-import type { Store } from "../store/store.ts";
+import type { Db, Statement, Store } from "../store/store.ts";
 import type { UpstreamObject, UpstreamObjects } from "./objects.ts";
 
 export interface StoredObjects extends UpstreamObjects {
@@ -23,27 +23,34 @@ export interface StoredObjectsOptions {
   readonly backlogMax?: number;
 }
 
-const batchMs = 50;
 const batchMax = 500;
 const retryMs = 5_000;
+/** Whoever made an object does not wait longer for the store. */
+const waitMsMax = 5_000;
 const dayMs = 86_400_000;
 /** Upstreams keep files for months; what is older is found by administrators alone. */
 const keptDays = 400;
 const idPattern = /^[\x21-\x7e]{1,200}$/;
 
-type Change = { readonly made: UpstreamObject & { readonly at: number } } | { readonly gone: string };
+interface Change {
+  readonly id: string;
+  /** Null: it is gone. */
+  readonly made: (UpstreamObject & { readonly at: number }) | null;
+  /** True: durable. False: not yet, and nobody knows when. */
+  readonly written: PromiseWithResolvers<boolean>;
+}
 
 export function createStoredObjects(options: StoredObjectsOptions): StoredObjects {
   const { store, clock, onFailure, memoryMax = 50_000, backlogMax = 10_000 } = options;
   const { db } = store;
   const known = new Map<string, UpstreamObject>();
-  /** Gone here, and not yet in the store. */
-  const gone = new Set<string>();
+  /** By id; the last one counts. */
+  const unwritten = new Map<string, Change>();
   let backlog: Change[] = [];
   let isClosed = false;
+  let isFailing = false;
   let writing: Promise<void> | null = null;
-  let cancelWrite = () => {};
-  let isArmed = false;
+  let cancelRetry = () => {};
   let cancelPrune = clock.after(0, prune);
 
   function remember(object: UpstreamObject): void {
@@ -53,69 +60,69 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
     if (known.size > memoryMax && oldest !== undefined) known.delete(oldest);
   }
 
-  function change(one: Change): void {
+  const isGone = (id: string) => unwritten.get(id)?.made === null;
+
+  /** Resolves with whether it is durable. */
+  async function change(id: string, made: Change["made"]): Promise<boolean> {
+    const one = { id, made, written: Promise.withResolvers<boolean>() };
     backlog.push(one);
-    if (backlog.length > backlogMax) {
-      const lost = backlog.shift();
-      if (lost && "gone" in lost) gone.delete(lost.gone);
-    }
-    arm(batchMs);
+    unwritten.set(id, one);
+    if (backlog.length > backlogMax) drop(backlog.shift() as Change);
+    if (isFailing) return false;
+    const cancel = clock.after(waitMsMax, () => one.written.resolve(false));
+    void write();
+    return one.written.promise.finally(cancel);
   }
 
-  function arm(ms: number): void {
-    if (isArmed || isClosed) return;
-    isArmed = true;
-    cancelWrite = clock.after(ms, () => {
-      isArmed = false;
-      void write();
-    });
+  function drop(one: Change): void {
+    if (unwritten.get(one.id) === one) unwritten.delete(one.id);
+    one.written.resolve(false);
   }
 
   function write(): Promise<void> {
-    writing ??= writeBatch().finally(() => {
+    writing ??= writeAll().finally(() => {
       writing = null;
     });
     return writing;
   }
 
-  async function writeBatch(): Promise<void> {
-    const batch = backlog.slice(0, batchMax);
-    if (batch.length === 0) return;
-    try {
-      // Of what was noted and forgotten in one go, the last counts.
-      const last = new Map(batch.map((one) => ["made" in one ? one.made.id : one.gone, one]));
-      await remove(batch.flatMap((one) => ("gone" in one ? [one.gone] : [])));
-      await insert(Array.from(last.values()).flatMap((one) => ("made" in one ? [one.made] : [])));
-    } catch (error) {
-      onFailure(error);
-      arm(retryMs);
-      return;
+  async function writeAll(): Promise<void> {
+    cancelRetry();
+    while (backlog.length > 0) {
+      const batch = backlog.slice(0, batchMax);
+      try {
+        await writeBatch(batch);
+      } catch (error) {
+        isFailing = true;
+        for (const { written } of batch) written.resolve(false);
+        onFailure(error);
+        if (!isClosed) cancelRetry = clock.after(retryMs, () => void write());
+        return;
+      }
+      isFailing = false;
+      const done = new Set(batch);
+      backlog = backlog.filter((one) => !done.has(one));
+      for (const one of batch) {
+        if (unwritten.get(one.id) === one) unwritten.delete(one.id);
+        one.written.resolve(true);
+      }
     }
-    const written = new Set(batch);
-    backlog = backlog.filter((one) => !written.has(one));
-    for (const one of batch) if ("gone" in one) gone.delete(one.gone);
-    if (backlog.length > 0) arm(0);
   }
 
-  async function insert(objects: readonly (UpstreamObject & { readonly at: number })[]): Promise<void> {
-    if (objects.length === 0) return;
-    const rows = objects.map(({ id, kind, upstreamKey, owner, keyId, at }) => {
-      return { id, kind, upstream_key: upstreamKey, owner, key_id: keyId, created_at: at };
-    });
-    await db
-      .insertInto("upstream_objects")
-      .values(rows)
-      .onConflict((conflict) => conflict.column("id").doNothing())
-      .execute();
+  async function writeBatch(batch: readonly Change[]): Promise<void> {
+    // Of what was noted and forgotten in one go, the last counts.
+    const made = [...new Map(batch.map((one) => [one.id, one.made])).values()].filter((one) => one !== null);
+    const gone = batch.filter((one) => one.made === null).map(({ id }) => id);
+    await store.writeBatch([
+      ...(gone.length > 0 ? [db.deleteFrom("upstream_objects").where("id", "in", gone).compile()] : []),
+      ...(made.length > 0 ? [compileInsert(db, made)] : []),
+    ]);
+    if (made.length === 0) return;
     // Who was first stays its owner, also when memory had forgotten that.
-    const ids = objects.map(({ id }) => id);
+    const ids = made.map(({ id }) => id);
     for (const row of await db.selectFrom("upstream_objects").selectAll().where("id", "in", ids).execute()) {
       if (known.get(row.id)?.owner !== row.owner && known.has(row.id)) remember(toObject(row));
     }
-  }
-
-  async function remove(ids: readonly string[]): Promise<void> {
-    if (ids.length > 0) await db.deleteFrom("upstream_objects").where("id", "in", ids).execute();
   }
 
   async function read(id: string): Promise<UpstreamObject | null> {
@@ -128,7 +135,7 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
         onFailure(error);
         throw new Refusal("store_unavailable", {}, error);
       });
-    if (!row || gone.has(id)) return null;
+    if (!row || isGone(id)) return null;
     return toObject(row);
   }
 
@@ -139,35 +146,51 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
   }
 
   return {
-    note(object) {
-      if (!idPattern.test(object.id) || known.has(object.id)) return;
-      gone.delete(object.id);
+    requireWritable() {
+      if (isFailing) throw new Refusal("store_unavailable", { retryAfterMs: retryMs });
+    },
+    async note(object) {
+      const { id } = object;
+      if (!idPattern.test(id)) return;
+      const before = known.get(id);
+      // Another answer may have told of it, and wait for it still.
+      if (before && !isGone(id)) return requireDurable(id, await (unwritten.get(id)?.written.promise ?? true));
       remember(object);
-      change({ made: { ...object, at: Math.round(clock.wallNow()) } });
+      requireDurable(id, await change(id, { ...object, at: Math.round(clock.wallNow()) }));
     },
     async find(id) {
-      if (!idPattern.test(id) || gone.has(id)) return null;
+      if (!idPattern.test(id) || isGone(id)) return null;
       const object = known.get(id) ?? (await read(id));
-      if (object !== null && !gone.has(id)) remember(object);
+      if (object !== null && !isGone(id)) remember(object);
       return object;
     },
-    forget(id) {
+    async forget(id) {
       known.delete(id);
-      if (!idPattern.test(id) || gone.has(id)) return;
-      gone.add(id);
-      change({ gone: id });
+      if (!idPattern.test(id) || isGone(id)) return;
+      await change(id, null);
     },
     async close() {
       isClosed = true;
-      cancelWrite();
       cancelPrune();
-      await writing;
-      for (let left = -1; backlog.length > 0 && backlog.length !== left; ) {
-        left = backlog.length;
-        await write();
-      }
+      await write();
+      cancelRetry();
     },
   };
+}
+
+function requireDurable(id: string, isDurable: boolean): void {
+  if (!isDurable) throw new Refusal("object_unrecorded", { detail: id });
+}
+
+function compileInsert(db: Db, made: readonly (UpstreamObject & { readonly at: number })[]): Statement {
+  const rows = made.map(({ id, kind, upstreamKey, owner, keyId, at }) => {
+    return { id, kind, upstream_key: upstreamKey, owner, key_id: keyId, created_at: at };
+  });
+  return db
+    .insertInto("upstream_objects")
+    .values(rows)
+    .onConflict((conflict) => conflict.column("id").doNothing())
+    .compile();
 }
 
 function toObject({

@@ -2,14 +2,15 @@
 // and other processes hear of it. Each is kept until its tokens would have died by themselves.
 
 import type { Clock } from "../base/clock.ts";
+import { Refusal } from "../base/refusal.ts";
 import type { Db, Store } from "../store/store.ts";
 import { createRevision, revisionNames } from "./revisions.ts";
 
 export interface RevokedSessions {
   has(sessionId: string): boolean;
   /**
-   * In effect at once; durable when it resolves, unless the store is away or slow: then it is written as soon as it can.
-   * `until`: Unix milliseconds.
+   * In effect at once, durable when it resolves. Rejects with `store_unavailable` when the store is away or slow: then it
+   * is written as soon as it can. `until`: Unix milliseconds.
    */
   add(sessionId: string, until: number): Promise<void>;
   /** Takes in what other processes have added. Rejects with what the store throws. */
@@ -94,12 +95,15 @@ export function createRevokedSessions(options: RevokedSessionsOptions): RevokedS
       const until = sessions.get(sessionId);
       return until !== undefined && until > clock.wallNow();
     },
-    add(sessionId, until) {
+    async add(sessionId, until) {
       unwritten.set(sessionId, until);
       remember(sessionId, until);
       const { promise: isLate, resolve } = Promise.withResolvers<void>();
       const cancel = clock.after(waitMsMax, resolve);
-      return Promise.race([writeAll().then(cancel), isLate]);
+      await Promise.race([writeAll(), isLate]);
+      cancel();
+      // A process that ends now would forget it: better not to say that it is done.
+      if (unwritten.has(sessionId)) throw new Refusal("store_unavailable", { retryAfterMs: retryMs });
     },
     async load() {
       const rows = await db

@@ -1,11 +1,18 @@
 // Kills the gateway under load as often as wanted and looks whether its books are right each time:
-//   npm run test:kill -- --trials 50 --seed 1
+//   npm run test:kill -- --trials 50 --seed 1 --promises 5
+// `--promises`: rounds of the trials that kill it when it has answered.
 
 import { parseArgs } from "node:util";
 import { type Trial, tryKill } from "./kill-trial.ts";
+import { tryPromises } from "./promise-trial.ts";
+import { promises } from "./promises.ts";
 
 const { values } = parseArgs({
-  options: { trials: { type: "string", default: "10" }, seed: { type: "string" } },
+  options: {
+    trials: { type: "string", default: "10" },
+    seed: { type: "string" },
+    promises: { type: "string", default: "0" },
+  },
 });
 const trials = Number(values.trials);
 const firstSeed = values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : Number(values.seed);
@@ -33,6 +40,13 @@ for (let seed = firstSeed; seed < firstSeed + trials; seed++) {
     failed.push(seed);
     console.log(`seed ${seed}: ${error instanceof Error ? error.stack : error}`);
   }
+}
+
+for (let round = 1; round <= Number(values.promises); round++) {
+  const { problems, answered } = await tryPromises(promises, 6);
+  console.log(`promises, round ${round}: ${answered} answers in whole, ${problems.length} not kept`);
+  for (const problem of problems) console.log(`  ${problem}`);
+  if (problems.length > 0) failed.push(-round);
 }
 
 const sum = (of: (trial: Trial) => number) => done.reduce((total, trial) => total + of(trial), 0);
