@@ -46,6 +46,8 @@ export interface App {
   snapshot(): SchedulerSnapshot;
   /** The secret of a one-time link for the first administrator; null: there is one. */
   openSetup(): string | null;
+  /** How long `stop` lets calls go on. */
+  shutdownGraceMs(): number;
   /** Lets what lives end, within the grace period, then closes everything. May be called once. */
   stop(): Promise<void>;
   /** Cuts the grace period short. */
@@ -252,6 +254,7 @@ export async function createApp(
     openSetup: setup.open,
     apply,
     snapshot: () => scheduler.snapshot(),
+    shutdownGraceMs: () => settings.server.shutdownGraceMs,
     stop,
     abort: () => calls.abortAll(),
   };

@@ -4,11 +4,16 @@ import { readFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
+import { isatty } from "node:tty";
 import { systemClock } from "./base/clock.ts";
 import { runCli } from "./cli.ts";
 import { CommandError } from "./commands/command-error.ts";
+import { openOutput } from "./commands/output/standard-output.ts";
 import { exitCodes, type World } from "./commands/world.ts";
 import { findRuntimeProblem } from "./runtime.ts";
+
+/** How long a process that ends waits for the readers of its outputs. */
+const flushMsMax = 1_000;
 
 enableCompileCache?.();
 
@@ -22,6 +27,11 @@ async function main(): Promise<void> {
   }
 
   const whenOutputCloses: (() => void)[] = [];
+  const output = openOutput(process.stdout, () => {
+    for (const handler of whenOutputCloses.splice(0)) handler();
+  });
+  const errorOutput = openOutput(process.stderr, () => {});
+  let handlesSignals = false;
 
   const world: World = {
     env: process.env,
@@ -30,9 +40,11 @@ async function main(): Promise<void> {
     version: readVersion(),
     isTerminal: process.stdout.isTTY === true,
     screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
-    print: (line) => void process.stdout.write(`${line}\n`),
-    printError: (line) => void process.stderr.write(`${line}\n`),
-    write: (text) => void process.stdout.write(text),
+    isTerminalGone: () => process.stdout.isTTY === true && !isatty(process.stdout.fd),
+    output,
+    print: (line) => output.write(`${line}\n`),
+    printError: (line) => errorOutput.write(`${line}\n`),
+    write: output.write,
     onOutputClosed: (handler) => void whenOutputCloses.push(handler),
     async readInput() {
       let text = "";
@@ -42,22 +54,26 @@ async function main(): Promise<void> {
     ask: process.stdin.isTTY ? (question) => ask(question, true) : null,
     askSecret: process.stdin.isTTY ? (question) => ask(question, false) : null,
     readKeys: process.stdin.isTTY ? readKeys : null,
-    onSignal: (signal, handler) => void process.on(signal, handler),
+    onSignal(signal, handler) {
+      handlesSignals = true;
+      process.on(signal, handler);
+    },
     onUnexpected(handler) {
       process.on("uncaughtException", handler);
       process.on("unhandledRejection", handler);
     },
   };
 
-  // A reader that goes away (as `| head` does) is no failure of ours.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
-      if (stream === process.stdout) for (const handler of whenOutputCloses.splice(0)) handler();
-    });
+  const exitCode = await runCli(process.argv.slice(2), world);
+  const flushed = Promise.all([output.flush(), errorOutput.flush()]);
+  // A command that handles signals can't be ended by one any more: its outputs and whatever it left open don't keep it.
+  if (handlesSignals) {
+    await Promise.race([flushed, new Promise<void>((resolve) => systemClock.after(flushMsMax, resolve))]);
+    process.exit(exitCode);
   }
-
-  process.exitCode = await runCli(process.argv.slice(2), world);
+  await flushed;
+  if (output.failure !== null) errorOutput.write(`Cannot write to standard output: ${output.failure.message}\n`);
+  process.exitCode = exitCode === exitCodes.fine && output.failure !== null ? exitCodes.failure : exitCode;
 }
 
 /** On standard error, so that the answer of a command can go into a pipe. */

@@ -44,6 +44,8 @@ async function connect(line: string, env: Record<string, string> = {}): Promise<
     clock: createManualClock(),
     version: "0.0.0",
     isTerminal: false,
+    isTerminalGone: () => false,
+    output: { write() {}, waitingBytes: 0, isFile: true },
     screenSize: () => ({ columns: 80, rows: 24 }),
     print: (text) => {
       out += `${text}\n`;

@@ -9,42 +9,58 @@ import { systemFiles } from "../config/files.ts";
 import type { Settings } from "../config/settings.ts";
 import { createLog } from "../observe/log.ts";
 import { type Simulator, startSimulator } from "../simulator/simulator.ts";
+import { toOneLine } from "./output/display-width.ts";
+import { describeNextSignal, listenForStop } from "./stop-signals.ts";
 import { exitCodes, type World } from "./world.ts";
 
 const user = { username: "demo", password: "demo-password" };
 const burstCalls = 12;
 const simulatorKey = "demo.simulated-secret";
 const model = "glm-4.5-flash";
+const isOver = "it is over";
+/** How long stopping may take. */
+const endMsMax = 5_000;
 
 export async function demoCommand({ isOnce }: { isOnce: boolean }, world: World): Promise<number> {
-  const simulator = hasRealKey(world) ? null : await startSimulator({ apiKeys: [simulatorKey], requestsPerSecond: 2 });
-  const settings = loadDemoSettings(simulator, world);
-  // The demonstration's own lines are the log.
-  const app = await createApp(settings, world.version, createLog("warn", world.isTerminal, world.clock), world.clock);
-  const url = `http://127.0.0.1:${await app.start()}`;
-  let isStopped = false;
-  const stopped = new Promise<void>((resolve) => {
-    const stop = () => {
-      isStopped = true;
-      resolve();
-    };
-    world.onSignal("SIGINT", stop);
-    world.onSignal("SIGTERM", stop);
-  });
-  try {
+  const stop = listenForStop(world);
+  let simulator: Simulator | null = null;
+  let app: App | null = null;
+
+  async function show(): Promise<void> {
+    if (!hasRealKey(world)) simulator = await startSimulator({ apiKeys: [simulatorKey], requestsPerSecond: 2 });
+    const settings = loadDemoSettings(simulator, world);
+    // The demonstration's own lines are the log.
+    const log = createLog("warn", world.isTerminal, world.output, world.clock);
+    app = await createApp(settings, world.version, log, world.clock);
+    const url = `http://127.0.0.1:${await app.start()}`;
+    if (stop.stopped.aborted) return;
     const token = await present(app, url, simulator, world);
-    if (!isOnce && !isStopped) {
-      printLinesToTry(url, token, world);
-      await stopped;
-    }
-    return exitCodes.fine;
-  } catch (error) {
-    world.printError(`The demonstration failed: ${(error as Error).message}`);
-    return exitCodes.failure;
-  } finally {
-    await app.stop();
+    if (isOnce || stop.stopped.aborted) return;
+    printLinesToTry(url, token, world);
+    await stop.whenStopped();
+  }
+
+  async function end(): Promise<void> {
+    await app?.stop();
     await simulator?.close();
   }
+
+  let exitCode: number = exitCodes.fine;
+  void stop.whenStopped().then((why) => {
+    if (why !== isOver) world.print(`\nStopping; ${describeNextSignal(why)}.`);
+    app?.abort();
+  });
+  try {
+    await stop.settle(show(), endMsMax);
+  } catch (error) {
+    if (!stop.stopped.aborted) {
+      world.printError(`The demonstration failed: ${toOneLine((error as Error).message)}`);
+      exitCode = exitCodes.failure;
+    }
+  }
+  stop.stop(isOver);
+  await stop.settle(end(), endMsMax);
+  return exitCode;
 }
 
 /** The seed's numbers, but for a longer queue timeout (so that the whole burst is served) and an hour's token. */

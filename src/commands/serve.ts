@@ -6,57 +6,112 @@ import { listSettings } from "../config/describe.ts";
 import { diffSettings } from "../config/diff.ts";
 import type { Settings } from "../config/settings.ts";
 import { type FileWatch, watchFile } from "../config/watch.ts";
-import { createLog, type Logger } from "../observe/log.ts";
+import { createLog, flushLog, type Logger } from "../observe/log.ts";
 import { createServiceManager, type ServiceManager } from "../observe/service-manager.ts";
-import { explainFailure } from "./explain-failure.ts";
+import { CommandError } from "./command-error.ts";
+import { explainListenError, type ListenAdvice } from "./listen-error.ts";
 import { type ConfigChoice, type LoadMode, loadFor } from "./load.ts";
 import { requireOwnFiles } from "./own-places.ts";
+import { describeNextSignal, listenForStop, type StopSignals } from "./stop-signals.ts";
 import { exitCodes, type World } from "./world.ts";
 
+/** What stopping may take beyond the grace period, and what the start may take after a signal. */
+const closeMsMax = 8_000;
+
+/** Throws ConfigError, StoreError, or CommandError when the port can't be had. */
 export async function serveCommand(choice: ConfigChoice, world: World): Promise<number> {
+  // Before anything is opened: a signal that comes during the start ends it in order.
+  const stop = listenForStop(world);
   const mode: LoadMode = { createSecret: createSecretMaker(), mayStoreSecret: true };
-  let loaded: LoadedConfig;
-  try {
-    loaded = loadFor(choice, world, { ...mode, beforeStoring: requireOwnFiles });
-  } catch (error) {
-    return explainFailure(error, world);
-  }
+  let loaded = loadFor(choice, world, { ...mode, beforeStoring: requireOwnFiles });
   const { settings } = loaded;
-  const log = createLog(settings.log.level, world.isTerminal, world.clock);
+  const log = createLog(settings.log.level, world.isTerminal, world.output, world.clock);
   for (const { level, code, message } of loaded.notices) log[level]({ code }, message);
-
-  let app: App;
-  try {
-    app = await createApp(settings, world.version, log, world.clock, () => listSettings(loaded));
-  } catch (error) {
-    return explainFailure(error, world);
-  }
-  let port: number;
-  try {
-    port = await app.start();
-  } catch (error) {
-    world.printError(explainListenError(error as NodeJS.ErrnoException, settings.server));
-    await app.stop();
-    return exitCodes.unavailable;
-  }
   const manager = createServiceManager(world.env.NOTIFY_SOCKET);
-  const serving: Serving = { choice, mode, app, log, manager, world };
-  const ended = followSignals(serving);
-  const watch = followConfig(serving, loaded, (changed) => {
-    loaded = changed;
-  });
-  announce(loaded, port, log, world);
-  offerSetup(app, port, log);
-  manager.notify("READY=1", `STATUS=serving on port ${port}`);
-  const stopPetting = petWatchdog(manager, world);
+  const end = followStop(stop, { log, manager, world });
+  let app: App | null = null;
 
-  const exitCode = await ended;
-  stopPetting();
-  watch.close();
-  log.info("stopped");
-  log.flush();
-  return exitCode;
+  async function open(): Promise<number> {
+    app = await createApp(settings, world.version, log, world.clock, () => listSettings(loaded));
+    if (stop.stopped.aborted) return 0;
+    return app.start().catch((error: Error) => {
+      throw new CommandError(explainListenError(error, settings.server, listenAdvice), {
+        exitCode: exitCodes.unavailable,
+      });
+    });
+  }
+
+  async function serveUntilStopped(opened: App, port: number): Promise<void> {
+    const watch = followConfig({ choice, mode, app: opened, log, manager, world, stop }, loaded, (changed) => {
+      loaded = changed;
+    });
+    announce(loaded, port, log, world);
+    offerSetup(opened, port, log);
+    manager.notify("READY=1", `STATUS=serving on port ${port}`);
+    const stopPetting = petWatchdog(manager, world);
+    await stop.whenStopped();
+    stopPetting();
+    watch.close();
+  }
+
+  try {
+    const opening = open();
+    const isOpen = await stop.settle(opening, closeMsMax);
+    if (app !== null && isOpen && !stop.stopped.aborted) await serveUntilStopped(app, await opening);
+  } catch (error) {
+    await end(app);
+    throw error;
+  }
+  return end(app);
 }
+
+const listenAdvice: ListenAdvice = {
+  port: "choose another port with --port or server.port",
+  host: "Set server.host to one that it has, or to 0.0.0.0.",
+};
+
+/** Notes the first signal and the second. The returned function closes what was opened; resolves with the exit code. */
+function followStop(
+  stop: StopSignals,
+  { log, manager, world }: Pick<Serving, "log" | "manager" | "world">,
+): (app: App | null) => Promise<number> {
+  let exitCode: number = exitCodes.fine;
+  world.onUnexpected((error) => {
+    log.error({ err: error }, "unexpected error: this is a bug");
+    exitCode = exitCodes.failure;
+    stop.stop("unexpected error");
+  });
+  void stop.whenStopped().then((why) => {
+    if (why === startFailed) return;
+    log.info(`${why}: taking no more calls, letting running ones end; ${describeNextSignal(why)}`);
+    manager.notify("STOPPING=1", "STATUS=draining");
+  });
+
+  return async (app) => {
+    stop.stop(startFailed);
+    const force = () => {
+      log.warn(`${stop.forced.reason} again: ending now`);
+      app?.abort();
+    };
+    if (stop.forced.aborted) force();
+    else stop.forced.addEventListener("abort", force);
+    const endMsMax = (app?.shutdownGraceMs() ?? 0) + closeMsMax;
+    const isEnded = await stop.settle(app?.stop() ?? Promise.resolve(), endMsMax).catch((error: unknown) => {
+      log.error({ err: error }, "could not stop in order");
+      return null;
+    });
+    if (isEnded === true) log.info("stopped");
+    else if (!stop.forced.aborted) {
+      exitCode = exitCodes.failure;
+      if (isEnded === false) log.error(`could not stop in order: not done after ${endMsMax / 1_000} s`);
+    }
+    await stop.settle(flushLog(log), flushMsMax);
+    return exitCode;
+  };
+}
+
+const startFailed = "the start failed";
+const flushMsMax = 500;
 
 /** What lives as long as the gateway. */
 interface Serving {
@@ -66,41 +121,12 @@ interface Serving {
   readonly log: Logger;
   readonly manager: ServiceManager;
   readonly world: World;
-}
-
-/** Resolves with the exit code when the gateway has ended. */
-function followSignals({ app, log, manager, world }: Serving): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  let isStopping = false;
-  function stop(why: string, exitCode: number): void {
-    if (isStopping) {
-      log.warn(`${why} again: ending now`);
-      app.abort();
-      return;
-    }
-    isStopping = true;
-    log.info(`${why}: taking no more calls, letting running ones end`);
-    manager.notify("STOPPING=1", "STATUS=draining");
-    app.stop().then(
-      () => resolve(exitCode),
-      (error: unknown) => {
-        log.error({ err: error }, "could not stop in order");
-        resolve(exitCodes.failure);
-      },
-    );
-  }
-  world.onSignal("SIGTERM", () => stop("SIGTERM", exitCodes.fine));
-  world.onSignal("SIGINT", () => stop("SIGINT", exitCodes.fine));
-  world.onUnexpected((error) => {
-    log.error({ err: error }, "unexpected error: this is a bug");
-    stop("unexpected error", exitCodes.failure);
-  });
-  return promise;
+  readonly stop: StopSignals;
 }
 
 /** Reloads on SIGHUP and when the file changes. A bad file changes nothing. */
 function followConfig(
-  { choice, mode, app, log, manager, world }: Serving,
+  { choice, mode, app, log, manager, world, stop }: Serving,
   loaded: LoadedConfig,
   onLoaded: (changed: LoadedConfig) => void,
 ): Pick<FileWatch, "close"> {
@@ -129,7 +155,11 @@ function followConfig(
     }
   }
 
-  world.onSignal("SIGHUP", () => reload("SIGHUP"));
+  world.onSignal("SIGHUP", () => {
+    // A terminal that is closed sends it too, and nobody is left to stop what it ran.
+    if (world.isTerminalGone()) stop.stop("the terminal is closed");
+    else reload("SIGHUP");
+  });
   return loaded.file === null ? { close() {} } : watchFile(loaded.file, world.clock, () => reload("file changed"));
 }
 
@@ -168,21 +198,6 @@ function offerSetup(app: App, port: number, log: Logger): void {
     { url },
     "there is no administrator yet: open this link within 24 hours to make one (it works once), or run `glm-proxy user add NAME --admin`",
   );
-}
-
-function explainListenError(error: NodeJS.ErrnoException, { host, port }: { host: string; port: number }): string {
-  const where = `${host}:${port}`;
-  switch (error.code) {
-    case "EADDRINUSE":
-      return `Cannot listen on ${where}: something else listens there already. Stop it, or choose another port with --port or server.port.`;
-    case "EACCES":
-      return `Cannot listen on ${where}: not allowed. Ports below 1024 need a privilege; choose a higher one with --port or server.port.`;
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-      return `Cannot listen on ${where}: this machine has no such address. Set server.host to one that it has, or to 0.0.0.0.`;
-    default:
-      return `Cannot listen on ${where}: ${error.message}`;
-  }
 }
 
 /** systemd restarts a service that does not report within $WATCHDOG_USEC; a stalled event loop can't report. */

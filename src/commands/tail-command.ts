@@ -11,9 +11,14 @@ import { CommandError } from "./command-error.ts";
 import { cutToWidth, padToWidth, toOneLine } from "./output/display-width.ts";
 import { createPage, formatOf } from "./output/report.ts";
 import { formatTimeOfDay } from "./output/times.ts";
+import { listenForStop } from "./stop-signals.ts";
 import { exitCodes, type World } from "./world.ts";
 
 const retryMs = 1_000;
+/** How long stopping may take. */
+const endMsMax = 1_000;
+/** Of lines that their reader has not taken. */
+const waitingBytesMax = 16 * 1024 * 1024;
 /** Calls that ended while nobody listened, and ids that were printed already: more than that are not kept apart. */
 const missedMax = 200;
 const printedMax = 2_000;
@@ -38,15 +43,16 @@ export const tail: Verb = {
   async run(input, world) {
     const lines = input.wholeNumber("lines", 0, missedMax) ?? 10;
     const client = await openClient(input, world, { isLive: true });
-    const stop = new AbortController();
-    world.onSignal("SIGINT", () => stop.abort());
-    world.onSignal("SIGTERM", () => stop.abort());
-    world.onOutputClosed(() => stop.abort());
-    try {
+    const stop = listenForStop(world);
+    world.onOutputClosed(() => stop.stop("nobody reads it"));
+    const work = async () => {
       const query = await readFilters(input, world, client);
-      await follow(client, query, createPrinter(input, world), lines, world, stop.signal);
+      await follow(client, query, createPrinter(input, world), lines, world, stop.stopped);
+    };
+    try {
+      await stop.settle(work(), endMsMax);
     } finally {
-      await client.close();
+      await stop.settle(client.close(), endMsMax);
     }
     return exitCodes.fine;
   },
@@ -72,6 +78,7 @@ async function follow(
     printed.add(call.id);
     if (printed.size > printedMax) printed.delete(printed.values().next().value as string);
     since = Math.max(since, Date.parse(call.ended_at ?? call.arrived_at));
+    if (world.output.waitingBytes > waitingBytesMax) throw new CommandError("Cannot go on: the reader is too slow.");
     print(call);
   }
 

@@ -14,9 +14,12 @@ import { formatTimeOfDay } from "./output/times.ts";
 import { plural } from "./output/words.ts";
 import { describeWaiting } from "./ps-command.ts";
 import { runningColumns, waitingColumns } from "./queue-columns.ts";
+import { listenForStop } from "./stop-signals.ts";
 import { exitCodes, type ScreenSize, type World } from "./world.ts";
 
 const refreshMs = 1_000;
+/** How long stopping may take. */
+const endMsMax = 1_000;
 /** q, Ctrl-C, Ctrl-D. */
 const endKeys = ["q", "Q", "\u0003", "\u0004"];
 const otherScreen = "\u001b[?1049h\u001b[?25l";
@@ -40,11 +43,11 @@ export const top: Verb = {
     let failure: unknown = null;
     // Before the screen is taken, so that a first failure is read where it belongs.
     let view = await look(client);
+    const stop = listenForStop(world);
     const giveBackKeys = world.readKeys((key) => {
       if (endKeys.some((one) => key.includes(one))) end.resolve();
     });
-    world.onSignal("SIGINT", () => end.resolve());
-    world.onSignal("SIGTERM", () => end.resolve());
+    void stop.whenStopped().then(() => end.resolve());
     world.onSignal("SIGHUP", () => end.resolve());
     world.write(otherScreen);
     let cancel = () => {};
@@ -60,7 +63,8 @@ export const top: Verb = {
       if (!isEnded) cancel = draw();
     };
     const draw = () => {
-      world.write(toFrame(view, world));
+      // A terminal that is held up (Ctrl-S) gets the newest frame when it goes on, not all of them.
+      if (world.output.waitingBytes === 0) world.write(toFrame(view, world));
       return world.clock.after(refreshMs, () => {
         refresh().catch((error: unknown) => {
           failure = error;
@@ -76,7 +80,8 @@ export const top: Verb = {
       cancel();
       world.write(ownScreen);
       giveBackKeys();
-      await client.close();
+      stop.stop("a key was pressed");
+      await stop.settle(client.close(), endMsMax);
     }
     if (failure !== null) throw failure;
     return exitCodes.fine;

@@ -1,6 +1,7 @@
 // What a command may touch of the process it runs in. Made in main.ts; tests bring their own.
 
 import type { Clock } from "../base/clock.ts";
+import type { StandardOutput } from "./output/standard-output.ts";
 
 export interface World {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -9,8 +10,12 @@ export interface World {
   readonly version: string;
   /** Whether a person reads standard output. */
   readonly isTerminal: boolean;
+  /** Whether that person's terminal has been closed since the start. */
+  isTerminalGone(): boolean;
   /** Size of that person's screen; 80 by 24 where it is not known. Changes with the window. */
   screenSize(): ScreenSize;
+  /** Standard output, for what writes without end: it looks at how much waits for the reader. */
+  readonly output: Pick<StandardOutput, "write" | "waitingBytes" | "isFile">;
   /** Writes one line to standard output, and to standard error. */
   print(line: string): void;
   printError(line: string): void;
@@ -28,6 +33,7 @@ export interface World {
    * The returned function gives the terminal back. Null when there is no keyboard.
    */
   readonly readKeys: ((onKey: (key: string) => void) => () => void) | null;
+  /** The process then ends when the command does, after a second at most, whatever its outputs do. */
   onSignal(signal: "SIGTERM" | "SIGINT" | "SIGHUP", handler: () => void): void;
   /** Errors that nobody caught: the process should come to an orderly end. */
   onUnexpected(handler: (error: unknown) => void): void;

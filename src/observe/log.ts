@@ -1,12 +1,12 @@
 // The log: one structured line per call, JSON in a pipe and short text on a terminal. Never blocks the process: when
 // the reader of standard output stalls, lines are dropped and counted.
 
-import { writeSync } from "node:fs";
-import { destination, type Logger, pino } from "pino";
+import { write, writeSync } from "node:fs";
+import { type Logger, pino } from "pino";
 import type { Decision } from "../admission/scheduler.ts";
 import type { Clock } from "../base/clock.ts";
 import type { CallRecord } from "../ledger/record.ts";
-import { createLineBuffer, type LineBuffer } from "./line-buffer.ts";
+import { createLineBuffer } from "./line-buffer.ts";
 
 export type { Logger } from "pino";
 
@@ -15,14 +15,21 @@ export type LogLevel = "debug" | "info" | "warn";
 /** Bytes of lines that may wait for a stalled reader. */
 const waitingBytesMax = 8 * 1024 * 1024;
 
-export function createLog(level: LogLevel, isTerminal: boolean, clock: Clock): Logger {
+/** Standard output, as far as the log is concerned. */
+export interface LogOutput {
+  write(text: string): void;
+  /** What its reader has not taken yet. */
+  readonly waitingBytes: number;
+  /** Whether it is a regular file: then lines are written on other threads, since disks stall. */
+  readonly isFile: boolean;
+}
+
+export function createLog(level: LogLevel, isTerminal: boolean, output: LogOutput, clock: Clock): Logger {
+  const sink = limitWaiting(output.isFile ? openFileSink() : toSink(output));
   // A terminal gets its lines at once, in order with what else is printed there.
-  const sink = destination({ fd: 1, sync: isTerminal, minLength: 0, maxLength: waitingBytesMax });
-  // A closed pipe is the reader's choice, not a reason to end.
-  sink.on("error", () => {});
   const stream = isTerminal
-    ? { write: (line: string) => void sink.write(formatForTerminal(line)) }
-    : openLineBuffer((lines) => void sink.write(lines), clock);
+    ? { write: (line: string) => sink.write(formatForTerminal(line)), flush: sink.flush }
+    : openLineBuffer(sink, clock);
   return pino(
     {
       level,
@@ -34,8 +41,81 @@ export function createLog(level: LogLevel, isTerminal: boolean, clock: Clock): L
   );
 }
 
-function openLineBuffer(write: (lines: string) => void, clock: Clock): LineBuffer {
-  const buffer = createLineBuffer(write, clock);
+/** Resolves when everything is written that the reader takes; without end when it takes nothing. */
+export function flushLog(log: Logger): Promise<void> {
+  return new Promise((resolve) => log.flush(() => resolve()));
+}
+
+interface Sink {
+  write(lines: string): void;
+  waitingBytes(): number;
+  /** As pino calls it. */
+  flush(done?: (error?: Error) => void): void;
+}
+
+function toSink(output: LogOutput): Sink {
+  return { write: output.write, waitingBytes: () => output.waitingBytes, flush: (done = () => {}) => done() };
+}
+
+/** One write at a time, in order. A full disk loses lines; the next ones are tried again. */
+function openFileSink(): Sink {
+  let waiting = "";
+  let isWriting = false;
+  const whenDone: (() => void)[] = [];
+
+  function writeNext(): void {
+    if (waiting === "") {
+      isWriting = false;
+      for (const done of whenDone.splice(0)) done();
+      return;
+    }
+    isWriting = true;
+    const bytes = Buffer.from(waiting, "utf8");
+    waiting = "";
+    writeAll(bytes);
+  }
+
+  function writeAll(bytes: Buffer): void {
+    write(1, bytes, (error, count) => {
+      if (error === null && count < bytes.length) writeAll(bytes.subarray(count));
+      else writeNext();
+    });
+  }
+
+  return {
+    waitingBytes: () => waiting.length,
+    write(lines) {
+      waiting += lines;
+      if (!isWriting) writeNext();
+    },
+    flush(done = () => {}) {
+      whenDone.push(done);
+      if (!isWriting) writeNext();
+    },
+  };
+}
+
+/** What its reader does not take in time is dropped, and counted in a line of its own once it reads again. */
+function limitWaiting(sink: Sink): Sink {
+  let droppedCount = 0;
+  return {
+    ...sink,
+    write(lines) {
+      if (sink.waitingBytes() > waitingBytesMax) {
+        droppedCount += lines.split("\n").length - 1;
+        return;
+      }
+      if (droppedCount > 0) {
+        sink.write(`{"level":"warn","dropped_lines":${droppedCount},"msg":"the reader of the log was too slow"}\n`);
+        droppedCount = 0;
+      }
+      sink.write(lines);
+    },
+  };
+}
+
+function openLineBuffer(sink: Sink, clock: Clock): Sink {
+  const buffer = createLineBuffer(sink.write, clock);
   // Nothing asynchronous is done any more then.
   process.once("exit", () => {
     try {
@@ -44,7 +124,14 @@ function openLineBuffer(write: (lines: string) => void, clock: Clock): LineBuffe
       // The reader is gone, or behind: there is nobody left to tell.
     }
   });
-  return buffer;
+  return {
+    write: buffer.write,
+    waitingBytes: sink.waitingBytes,
+    flush(done) {
+      sink.write(buffer.takeRest());
+      sink.flush(done);
+    },
+  };
 }
 
 const textCharactersMax = 256;
