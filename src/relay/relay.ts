@@ -85,8 +85,18 @@ async function relayStream(
   let countedBytes = 0;
 
   function send(scanned: Buffer): void {
-    const bytes = translator === null ? scanned : translator.push(scanned);
+    const bytes = translator === null ? scanned : translateOrReject(() => translator.push(scanned));
     if (bytes !== null) write(bytes);
+  }
+
+  /** A translator throws where its client would take a broken answer for a whole one. */
+  function translateOrReject(step: () => Buffer | null): Buffer | null {
+    try {
+      return step();
+    } catch (error) {
+      reject(error);
+      return null;
+    }
   }
 
   function write(bytes: Buffer): void {
@@ -109,7 +119,7 @@ async function relayStream(
   /** All was said. Whatever the upstream still sends is of no use; it may end by itself, for a moment. */
   let upstreamIsOver: Promise<void> | undefined;
   function conclude(): void {
-    const rest = translator?.end() ?? null;
+    const rest = translator === null ? null : translateOrReject(() => translator.end());
     if (rest !== null) write(rest);
     upstreamIsOver = answer.discard();
     resolve();

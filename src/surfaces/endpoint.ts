@@ -2,7 +2,7 @@
 // of them. It speaks one dialect, its surface.
 
 import type { AnswerFormat } from "../base/answer-format.ts";
-import type { Translation } from "../base/translation.ts";
+import type { Translation, TranslationTarget } from "../base/translation.ts";
 import type { AnswerKind, Upload, UpstreamApi } from "../base/upstream-call.ts";
 import type { Surface } from "./surface.ts";
 
@@ -75,7 +75,7 @@ export interface CallRequest {
   /** What it has to do with objects that live upstream; null: nothing. */
   readonly object: ObjectUse | null;
   /** For upstreams without its API: the call as a chat completion. Null: there is no such thing. */
-  readonly translate: ((nowMs: number) => Translation) | null;
+  readonly translate: ((target: TranslationTarget) => Translation) | null;
   /** The same for another model; null: the call is bound to its own. */
   readonly forModel: ((model: string) => CallRequest) | null;
 }

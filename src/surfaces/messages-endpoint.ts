@@ -41,11 +41,12 @@ export const messagesEndpoint: Endpoint = {
       isDeterministic: isDeterministic(fields),
       format: "messages",
       object: null,
-      translate: (nowMs) =>
+      translate: ({ kind, nowMs }) =>
         translateMessages(readWhole(), {
           requestId: randomUUID(),
           model,
           upstreamModel: target,
+          upstreamKind: kind,
           nowSeconds: Math.floor(nowMs / 1_000),
           inputTokensEstimate: Math.ceil(body.length / inputBytesPerToken),
         }),

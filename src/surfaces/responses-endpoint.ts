@@ -1,26 +1,28 @@
 // OpenAI's Responses, as Codex and newer SDKs ask for them: always by way of a chat completion, which is what GLM serves.
 
 import { randomUUID } from "node:crypto";
+import type { TranslationTarget } from "../base/translation.ts";
 import { translateResponses } from "../translation/responses/translate-responses.ts";
 import { isDeterministic } from "./determinism.ts";
 import type { CallRequest, Endpoint } from "./endpoint.ts";
-import { openAiSurface } from "./openai-surface.ts";
 import { parseJsonRequest, readIsStream, readModel, toCount } from "./request-body.ts";
+import { responsesSurface } from "./responses-surface.ts";
 
 export const responsesEndpoint: Endpoint = {
   name: "responses",
-  surface: openAiSurface,
+  surface: responsesSurface,
   takes: "json",
   parseRequest({ body, contentType }, aliases) {
     const fields = parseJsonRequest(body).readWhole();
     const model = readModel(fields);
     const isStream = readIsStream(fields);
     const toRequest = (target: string): CallRequest => {
-      const translate = (nowMs: number) =>
+      const translate = ({ kind, nowMs }: TranslationTarget) =>
         translateResponses(fields, {
           requestId: randomUUID(),
           model,
           upstreamModel: target,
+          upstreamKind: kind,
           nowSeconds: Math.floor(nowMs / 1_000),
           inputTokensEstimate: 0,
         });

@@ -1,4 +1,6 @@
-// What a translation needs to know beside the request.
+// What a translation needs to know in addition to the request.
+
+import type { UpstreamKind } from "../base/translation.ts";
 
 export interface TranslationContext {
   /** Unique; the dialect's ids are made of it. */
@@ -7,6 +9,7 @@ export interface TranslationContext {
   readonly model: string;
   /** As the upstream knows it. */
   readonly upstreamModel: string;
+  readonly upstreamKind: UpstreamKind;
   readonly nowSeconds: number;
   /** Tokens of the prompt, about; for what has to be said before the upstream has counted. */
   readonly inputTokensEstimate: number;

@@ -62,7 +62,7 @@ export function createTarget(described: UpstreamTarget, product: string, clock: 
     if (request.translate === null) {
       throw new Refusal("not_found", { detail: "no upstream that serves this has such an endpoint" });
     }
-    const translation = request.translate(clock.wallNow());
+    const translation = request.translate({ kind, nowMs: clock.wallNow() });
     const body = translation.chatBody;
     const translated = { ...request, path: chatPath, body, headers: [], contentType: jsonType } as const;
     return prepareAt(bases.paas as Base, { ...translated, format: "chat" }, translation);
@@ -90,7 +90,8 @@ export function createTarget(described: UpstreamTarget, product: string, clock: 
         answers,
         format,
         translation,
-        dropsUsageChunk: asking !== null,
+        // A translator needs the usage event: what its client did not ask for, it leaves out itself.
+        dropsUsageChunk: asking !== null && translation === null,
         isRepeatable: method === "GET",
       },
     };

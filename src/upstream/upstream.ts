@@ -2,7 +2,7 @@
 
 import type { Answer } from "../base/answer.ts";
 import type { AnswerFormat } from "../base/answer-format.ts";
-import type { Translation } from "../base/translation.ts";
+import type { Translation, TranslationTarget, UpstreamKind } from "../base/translation.ts";
 import type { AnswerKind, Upload, UpstreamApi } from "../base/upstream-call.ts";
 import type { Verdict } from "../base/verdict.ts";
 
@@ -23,8 +23,7 @@ export interface Upstream {
 export interface UpstreamTarget {
   /** As tickets name it. */
   readonly name: string;
-  /** glm: GLM's own API · openai: any server that speaks OpenAI's chat completions */
-  readonly kind: "glm" | "openai";
+  readonly kind: UpstreamKind;
   /** Null: none is asked for. */
   readonly apiKey: string | null;
   /** Without a trailing slash, such as "https://open.bigmodel.cn/api/paas/v4". */
@@ -48,7 +47,7 @@ export interface UpstreamRequest {
   readonly answers: AnswerKind;
   readonly format: AnswerFormat;
   /** For a target without the API: the call as a chat completion. Null: there is no such thing. */
-  readonly translate: ((nowMs: number) => Translation) | null;
+  readonly translate: ((target: TranslationTarget) => Translation) | null;
 }
 
 /** What one call's time upstream means to others. Each `on…` is called as it happens, `onEnd` exactly once. */

@@ -1,29 +1,30 @@
 // A chat completion as a message.
 
 import type { Usage } from "../../base/answer.ts";
-import { Refusal } from "../../base/refusal.ts";
-import { readCompletion } from "../chat-answer.ts";
+import { type EndReason, readCompletion, readEnd } from "../chat-answer.ts";
 import type { TranslationContext } from "../context.ts";
 import { parseExactJson } from "../exact-json.ts";
 import type { Fields } from "../fields.ts";
+import { toArguments } from "../tool-calls.ts";
 
-/** Throws `upstream_failed` for an answer that its model could not finish. */
+/** Throws what `readEnd` throws. */
 export function toMessage(completion: unknown, context: TranslationContext): Fields {
-  const { reasoning, content, toolCalls, finishReason, usage } = readCompletion(completion);
+  const { reasoning, content, refusal, toolCalls, finishReason, usage } = readCompletion(completion);
   const blocks: Fields[] = [];
   if (reasoning !== "") blocks.push({ type: "thinking", thinking: reasoning, signature: "" });
-  if (content !== "") blocks.push({ type: "text", text: content });
-  // Its client would take a piece for the whole.
-  if (finishReason === "network_error")
-    throw new Refusal("upstream_failed", {}, "the model could not finish its answer");
+  if (content + refusal !== "") blocks.push({ type: "text", text: content + refusal });
   const named = toolCalls.filter(({ name }) => name !== "");
-  for (const [ordinal, { id, name, arguments: text }] of named.entries()) {
-    blocks.push({ type: "tool_use", id: id || toToolId(context, ordinal), name, input: parseInput(text) });
+  const usedIds = new Set<string>();
+  for (const [ordinal, { id: own, name, arguments: text }] of named.entries()) {
+    const id = own === "" || usedIds.has(own) ? toToolId(context, ordinal) : own;
+    usedIds.add(id);
+    blocks.push({ type: "tool_use", id, name, input: parseInput(text) });
   }
+  const end = readEnd({ finishReason, usage, hasContent: blocks.length > 0 });
   return {
     ...toHead(context),
     content: blocks,
-    stop_reason: toStopReason(finishReason, named.length > 0),
+    stop_reason: toStopReason(end, { usesTools: named.length > 0, hasRefused: refusal !== "" }),
     usage: toUsage(usage),
   };
 }
@@ -51,24 +52,25 @@ export function toUsage(usage: Usage | null): Fields {
   };
 }
 
-/** Clients run tools for `tool_use` only, while some upstreams say "stop" beside their calls. */
-export function toStopReason(finishReason: string | null, usesTools: boolean): string {
-  switch (finishReason) {
+/** Clients run tools for `tool_use` only, while some upstreams end with "stop" after their calls. */
+export function toStopReason(end: EndReason, said: { usesTools: boolean; hasRefused: boolean }): string {
+  switch (end) {
     case "length":
       return "max_tokens";
-    case "sensitive":
+    case "filtered":
       return "refusal";
-    case "model_context_window_exceeded":
+    case "context_full":
       return "model_context_window_exceeded";
-    default:
-      return usesTools ? "tool_use" : "end_turn";
+    case "stop":
+      if (said.usesTools) return "tool_use";
+      return said.hasRefused ? "refusal" : "end_turn";
   }
 }
 
 /** A model may write JSON that is none; its client then sees what it wrote. */
 function parseInput(text: string): unknown {
   try {
-    const input = parseExactJson(text === "" ? "{}" : text);
+    const input = parseExactJson(toArguments(text));
     return typeof input === "object" && input !== null ? input : { value: input };
   } catch {
     return { invalid_json: text };

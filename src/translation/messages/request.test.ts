@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Refusal } from "../../base/refusal.ts";
+import type { UpstreamKind } from "../../base/translation.ts";
 import { toChat } from "./request.ts";
 
-const chat = (body: object) => toChat({ messages: [{ role: "user", content: "hi" }], ...body }, "glm-4.7");
+const chat = (body: object, kind: UpstreamKind = "glm") =>
+  toChat({ messages: [{ role: "user", content: "hi" }], ...body }, "glm-4.7", kind);
 
 describe("a message's request as a chat's", () => {
   it("has the system's words first, and each kind of content where a chat has it", () => {
@@ -21,6 +23,7 @@ describe("a message's request as a chat's", () => {
           { type: "thinking", thinking: "hm", signature: "s" },
           { type: "text", text: "I ask." },
           { type: "tool_use", id: "t1", name: "f", input: { x: 1 } },
+          { type: "tool_use", id: "t2", name: "g", input: {} },
         ],
       },
       {
@@ -55,7 +58,10 @@ describe("a message's request as a chat's", () => {
             role: "assistant",
             content: "I ask.",
             reasoning_content: "hm",
-            tool_calls: [{ id: "t1", type: "function", function: { name: "f", arguments: '{"x":1}' } }],
+            tool_calls: [
+              { id: "t1", type: "function", function: { name: "f", arguments: '{"x":1}' } },
+              { id: "t2", type: "function", function: { name: "g", arguments: "{}" } },
+            ],
           },
           { role: "tool", tool_call_id: "t1", content: "42" },
           { role: "tool", tool_call_id: "t2", content: "Error: no" },
@@ -68,7 +74,9 @@ describe("a message's request as a chat's", () => {
   it("shows the pictures of a tool's result as if the user did: a chat's tools have text only", () => {
     const image = { type: "image", source: { type: "url", url: "https://x/y.png" } };
     const content = [{ type: "tool_result", tool_use_id: "t1", content: [image] }];
-    assert.deepEqual(chat({ messages: [{ role: "user", content }] }).messages, [
+    const call = { role: "assistant", content: [{ type: "tool_use", id: "t1", name: "f", input: {} }] };
+    const [, ...after] = chat({ messages: [call, { role: "user", content }] }).messages as object[];
+    assert.deepEqual(after, [
       { role: "tool", tool_call_id: "t1", content: "" },
       { role: "user", content: [{ type: "image_url", image_url: { url: "https://x/y.png" } }] },
     ]);
@@ -109,8 +117,9 @@ describe("a message's request as a chat's", () => {
   it("refuses what a chat can't say, by the place where it stands", () => {
     const cases: [object, string][] = [
       [{ tools: [{ type: "web_search_20250305", name: "web_search" }] }, "tools[0].type"],
-      [{ messages: [{ role: "system", content: "x" }] }, "messages[0].role"],
-      [{ messages: [{ role: "user", content: [{ type: "video" }] }] }, "messages[0].content[0].type"],
+      [{ mcp_servers: [{ type: "url", url: "https://x/" }] }, "mcp_servers"],
+      [{ messages: [{ role: 7, content: "x" }] }, "messages[0].role"],
+      [{ messages: [{ role: "user", content: [{ type: "text" }] }] }, "messages[0].content[0].text"],
       [{ messages: "x" }, "messages"],
       [{ max_tokens: "9" }, "max_tokens"],
     ];

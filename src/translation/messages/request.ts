@@ -1,59 +1,86 @@
-// A request for a message as a request for a chat completion. What a chat can't say is refused; hints that are only
-// about how (caching, betas) are left out.
+// A request for a message as a request for a chat completion. What the current turn demands and a chat can't do is
+// refused. What stands in the history never is: its client sends it again with each turn, so that a refusal would end the
+// conversation. Ignored members: docs/clients.md.
 
+import type { UpstreamKind } from "../../base/translation.ts";
 import { type ChatMessage, type ChatPart, type ChatToolCall, toContent } from "../chat-request.ts";
 import {
   compact,
   type Fields,
   isFields,
   optional,
-  quote,
   requireFields,
   requireList,
   requireNumber,
   requireText,
   wrong,
 } from "../fields.ts";
+import { repairOrder } from "../message-order.ts";
+import { toResponseFormat } from "../response-format.ts";
 
-export function toChat(body: Fields, model: string): Fields {
-  const { messages, system, metadata } = body;
-  const userId = isFields(metadata) ? metadata.user_id : undefined;
+export function toChat(body: Fields, model: string, kind: UpstreamKind): Fields {
+  const { messages, system } = body;
+  if (Array.isArray(body.mcp_servers) && body.mcp_servers.length > 0)
+    throw wrong("mcp_servers", "the upstream can't connect to MCP servers: let the client do it");
+  const format = toResponseFormat(readFormat(body), kind);
+  const list = [
+    ...toSystem(system),
+    ...format.instructions,
+    ...requireList(messages, "messages").flatMap((message, index) => toMessages(message, `messages[${index}]`)),
+  ];
   return compact({
     model,
-    messages: [
-      ...toSystem(system),
-      ...requireList(messages, "messages").flatMap((message, index) => toMessages(message, `messages[${index}]`)),
-    ],
+    messages: repairOrder(list, kind),
     max_tokens: optional(body.max_tokens, "max_tokens", requireNumber),
     temperature: optional(body.temperature, "temperature", requireNumber),
     top_p: optional(body.top_p, "top_p", requireNumber),
     stop: optional(body.stop_sequences, "stop_sequences", requireList),
     stream: body.stream === true ? true : undefined,
-    thinking: toThinking(body.thinking),
-    // GLM takes 6 to 128 characters.
-    user_id: typeof userId === "string" && userId.length >= 6 && userId.length <= 128 ? userId : undefined,
-    ...toTools(body),
+    response_format: format.response_format,
+    ...(kind === "glm" && { thinking: toThinking(body.thinking) }),
+    ...toUser(body.metadata, kind),
+    ...toTools(body, kind),
   });
+}
+
+/** Structured answers, under their present and their former name. */
+function readFormat({ output_config: config, output_format: format }: Fields): unknown {
+  return (isFields(config) ? config.format : undefined) ?? format;
+}
+
+function toUser(metadata: unknown, kind: UpstreamKind): Fields {
+  const userId = isFields(metadata) ? metadata.user_id : undefined;
+  if (typeof userId !== "string") return {};
+  if (kind === "openai") return { user: userId };
+  // GLM takes 6 to 128 characters.
+  return userId.length >= 6 && userId.length <= 128 ? { user_id: userId } : {};
 }
 
 function toSystem(system: unknown): ChatMessage[] {
   if (system === undefined || system === null) return [];
   if (typeof system === "string") return [{ role: "system", content: system }];
-  const texts = requireList(system, "system").map((block, index) =>
-    requireText(requireFields(block, `system[${index}]`).text, `system[${index}].text`),
-  );
+  const texts = requireList(system, "system").flatMap((block, index) => {
+    const { type = "text", text } = requireFields(block, `system[${index}]`);
+    return type === "text" ? [requireText(text, `system[${index}].text`)] : [];
+  });
   return texts.length === 0 ? [] : [{ role: "system", content: texts.join("\n") }];
 }
 
 function toMessages(message: unknown, place: string): ChatMessage[] {
-  const { role, content } = requireFields(message, place);
-  if (role !== "user" && role !== "assistant") throw wrong(`${place}.role`, "it must be user or assistant");
+  const { role: named, content } = requireFields(message, place);
+  const role = toRole(requireText(named, `${place}.role`));
   if (typeof content === "string") return [{ role, content }];
   const blocks = requireList(content, `${place}.content`).map((block, index) => {
     const fields = requireFields(block, `${place}.content[${index}]`);
     return { fields, place: `${place}.content[${index}]` };
   });
-  return role === "user" ? toUserMessages(blocks) : [toAssistantMessage(blocks)];
+  if (role === "assistant") return toAssistantMessages(blocks);
+  return role === "user" ? toUserMessages(blocks) : [{ role, content: toContent(blocks.map(toPart)) }];
+}
+
+/** Claude Code sends system messages in the middle of a conversation. */
+function toRole(role: string): "user" | "assistant" | "system" {
+  return role === "assistant" || role === "system" ? role : "user";
 }
 
 interface Block {
@@ -73,7 +100,7 @@ function toUserMessages(blocks: readonly Block[]): ChatMessage[] {
     const { text, images } = readToolResult(block);
     results.push({
       role: "tool",
-      tool_call_id: requireText(block.fields.tool_use_id, `${block.place}.tool_use_id`),
+      tool_call_id: optional(block.fields.tool_use_id, `${block.place}.tool_use_id`, requireText) ?? "",
       content: text,
     });
     parts.push(...images);
@@ -100,31 +127,40 @@ function toPart({ fields, place }: Block): ChatPart {
     case "text":
       return { type: "text", text: requireText(fields.text, `${place}.text`) };
     case "image":
-      return {
-        type: "image_url",
-        image_url: { url: toImageUrl(requireFields(fields.source, `${place}.source`), place) },
-      };
+      return toImagePart(requireFields(fields.source, `${place}.source`), place);
     case "document":
-      return { type: "text", text: toDocumentText(requireFields(fields.source, `${place}.source`), place) };
+      return { type: "text", text: toDocumentText(fields) };
     case "search_result":
       return { type: "text", text: JSON.stringify(fields.content ?? "") };
+    case "tool_reference":
+      return { type: "text", text: typeof fields.tool_name === "string" ? fields.tool_name : "[tool]" };
     default:
-      throw wrong(`${place}.type`, `${quote(fields.type)} can't be said in a chat`);
+      return { type: "text", text: `[${typeof fields.type === "string" ? shorten(fields.type) : "unknown"}]` };
   }
 }
 
-function toImageUrl({ type, media_type: mediaType, data, url }: Fields, place: string): string {
-  if (type === "url") return requireText(url, `${place}.source.url`);
-  if (type !== "base64") throw wrong(`${place}.source.type`, "it must be base64 or url");
-  return `data:${requireText(mediaType, `${place}.source.media_type`)};base64,${requireText(data, `${place}.source.data`)}`;
+/** The text of a document that is text; for others, what it is. */
+function toDocumentText({ source, title }: Fields): string {
+  const { type, data, content, url, media_type: mediaType } = isFields(source) ? source : ({} as Fields);
+  if (type === "text" && typeof data === "string") return data;
+  if (type === "content" && typeof content === "string") return content;
+  if (type === "content" && Array.isArray(content))
+    return content.map((part) => (isFields(part) && typeof part.text === "string" ? part.text : "[image]")).join("\n");
+  const about = [title, mediaType ?? url].filter((value) => typeof value === "string" && value !== "");
+  return `[document: ${shorten(about.join(", ") || "unknown")}]`;
 }
 
-function toDocumentText({ type, data }: Fields, place: string): string {
-  if (type !== "text") throw wrong(`${place}.source.type`, "documents must be plain text here");
-  return requireText(data, `${place}.source.data`);
+/** A picture that lies with another server is out of the upstream's reach. */
+function toImagePart({ type, media_type: mediaType, data, url }: Fields, place: string): ChatPart {
+  if (type === "url") return { type: "image_url", image_url: { url: requireText(url, `${place}.source.url`) } };
+  if (type !== "base64") return { type: "text", text: "[image]" };
+  const media = requireText(mediaType, `${place}.source.media_type`);
+  const encoded = requireText(data, `${place}.source.data`);
+  return { type: "image_url", image_url: { url: `data:${media};base64,${encoded}` } };
 }
 
-function toAssistantMessage(blocks: readonly Block[]): ChatMessage {
+/** None for a message of blocks that a chat has no place for, such as what Anthropic's own tools did. */
+function toAssistantMessages(blocks: readonly Block[]): ChatMessage[] {
   const texts: string[] = [];
   const thoughts: string[] = [];
   const calls: ChatToolCall[] = [];
@@ -136,26 +172,27 @@ function toAssistantMessage(blocks: readonly Block[]): ChatMessage {
       case "thinking":
         thoughts.push(requireText(fields.thinking, `${place}.thinking`));
         break;
-      case "redacted_thinking":
-        break;
       case "tool_use":
         calls.push(toToolCall(fields, place));
         break;
       default:
-        throw wrong(`${place}.type`, `${quote(fields.type)} can't be said in a chat`);
+        break;
     }
   }
-  return {
-    role: "assistant",
-    content: texts.length > 0 ? texts.join("\n") : calls.length > 0 ? null : "",
-    ...(thoughts.length > 0 && { reasoning_content: thoughts.join("\n") }),
-    ...(calls.length > 0 && { tool_calls: calls }),
-  };
+  if (texts.length === 0 && thoughts.length === 0 && calls.length === 0) return [];
+  return [
+    {
+      role: "assistant",
+      content: texts.length > 0 ? texts.join("\n") : calls.length > 0 ? null : "",
+      ...(thoughts.length > 0 && { reasoning_content: thoughts.join("\n") }),
+      ...(calls.length > 0 && { tool_calls: calls }),
+    },
+  ];
 }
 
 function toToolCall({ id, name, input }: Fields, place: string): ChatToolCall {
   return {
-    id: requireText(id, `${place}.id`),
+    id: optional(id, `${place}.id`, requireText) ?? "",
     type: "function",
     function: { name: requireText(name, `${place}.name`), arguments: JSON.stringify(input ?? {}) },
   };
@@ -166,17 +203,23 @@ function toThinking(thinking: unknown): Fields | undefined {
   return { type: thinking.type === "disabled" ? "disabled" : "enabled" };
 }
 
-function toTools({ tools, tool_choice: choice }: Fields): Fields {
+function toTools({ tools, tool_choice: choice }: Fields, kind: UpstreamKind): Fields {
   const list = optional(tools, "tools", requireList);
-  const wish = isFields(choice) ? choice : ({} as Fields);
-  if (list === undefined || list.length === 0 || wish.type === "none") return {};
+  const asked = isFields(choice) ? choice : ({} as Fields);
+  if (list === undefined || list.length === 0 || asked.type === "none") return {};
+  const isSerial = kind === "openai" && asked.disable_parallel_tool_use === true;
   return {
-    tools: list.map((tool, index) => toTool(requireFields(tool, `tools[${index}]`), `tools[${index}]`)),
-    tool_choice: toToolChoice(wish),
+    tools: list.map((tool, index) => toTool(requireFields(tool, `tools[${index}]`), `tools[${index}]`, kind)),
+    tool_choice: toToolChoice(asked),
+    ...(isSerial && { parallel_tool_calls: false }),
   };
 }
 
-function toTool({ type, name, description, input_schema: parameters }: Fields, place: string): Fields {
+function toTool(
+  { type, name, description, input_schema: parameters, strict }: Fields,
+  place: string,
+  kind: UpstreamKind,
+): Fields {
   // Tools that Anthropic's own servers would run have a version in their type.
   if (type !== undefined && type !== null && type !== "custom")
     throw wrong(`${place}.type`, "only tools that the client runs itself are served");
@@ -186,6 +229,7 @@ function toTool({ type, name, description, input_schema: parameters }: Fields, p
       name: requireText(name, `${place}.name`),
       description: optional(description, `${place}.description`, requireText) ?? "",
       parameters: parameters ?? { type: "object", properties: {} },
+      strict: kind === "openai" && typeof strict === "boolean" ? strict : undefined,
     }),
   };
 }
@@ -194,4 +238,9 @@ function toTool({ type, name, description, input_schema: parameters }: Fields, p
 function toToolChoice({ type, name }: Fields): unknown {
   if (type === "any") return "required";
   return type === "tool" ? { type: "function", function: { name } } : undefined;
+}
+
+/** Placeholders are short, whatever a client sends. */
+function shorten(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

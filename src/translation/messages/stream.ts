@@ -2,14 +2,14 @@
 
 import type { Usage } from "../../base/answer.ts";
 import type { StreamTranslator } from "../../base/translation.ts";
-import { type ChatPiece, readChunk } from "../chat-answer.ts";
+import { type ChatPiece, readChunk, readEnd, toLater } from "../chat-answer.ts";
 import type { TranslationContext } from "../context.ts";
 import { createEventWriter } from "../event-writer.ts";
 import type { Fields } from "../fields.ts";
 import { createToolCallQueue } from "../tool-calls.ts";
 import { toHead, toStopReason, toToolId, toUsage } from "./answer.ts";
 
-type Spoken = Pick<ChatPiece, "reasoning" | "content">;
+type Spoken = Pick<ChatPiece, "reasoning" | "content" | "refusal">;
 type BlockType = "thinking" | "text" | "tool_use";
 
 export function createMessageStream(context: TranslationContext): StreamTranslator {
@@ -19,6 +19,7 @@ export function createMessageStream(context: TranslationContext): StreamTranslat
   let open: BlockType | null = null;
   const late: Spoken[] = [];
   let finishReason: string | null = null;
+  let hasRefused = false;
   let usage: Usage | null = null;
   const tools = createToolCallQueue(
     {
@@ -66,21 +67,22 @@ export function createMessageStream(context: TranslationContext): StreamTranslat
     beginMessage();
     // The call may not be whole: what is said beside it waits for its end.
     if (!tools.isBusy) speak(piece);
-    else if (piece.reasoning !== "" || piece.content !== "") late.push(piece);
+    else if (piece.reasoning !== "" || piece.content !== "" || piece.refusal !== "") late.push(piece);
     for (const call of piece.toolCalls) tools.push(call);
     finishReason = piece.finishReason ?? finishReason;
-    usage = piece.usage ?? usage;
+    usage = toLater(usage, piece.usage);
   }
 
-  function speak({ reasoning, content }: Spoken): void {
+  function speak({ reasoning, content, refusal }: Spoken): void {
     if (reasoning !== "") {
       if (open !== "thinking") begin("thinking", { type: "thinking", thinking: "", signature: "" });
       fill({ type: "thinking_delta", thinking: reasoning });
     }
-    if (content !== "") {
+    if (content + refusal !== "") {
       if (open !== "text") begin("text", { type: "text", text: "" });
-      fill({ type: "text_delta", text: content });
+      fill({ type: "text_delta", text: content + refusal });
     }
+    hasRefused ||= refusal !== "";
   }
 
   function endMessage(): void {
@@ -88,12 +90,10 @@ export function createMessageStream(context: TranslationContext): StreamTranslat
     tools.end();
     for (const piece of late) speak(piece);
     endBlock();
-    if (finishReason === "network_error") {
-      say("error", { error: { type: "api_error", message: "The model could not finish its answer." } });
-      return;
-    }
+    const end = readEnd({ finishReason, usage, hasContent: blockIndex >= 0 });
+    const said = { usesTools: tools.begunCount > 0, hasRefused };
     say("message_delta", {
-      delta: { stop_reason: toStopReason(finishReason, tools.begunCount > 0), stop_sequence: null },
+      delta: { stop_reason: toStopReason(end, said), stop_sequence: null },
       usage: toUsage(usage),
     });
     say("message_stop", {});

@@ -10,7 +10,7 @@ import { createMessageStream } from "./stream.ts";
 /** Throws `invalid_field` for what can't be said as a chat. */
 export function translateMessages(body: Fields, context: TranslationContext): Translation {
   return {
-    chatBody: Buffer.from(JSON.stringify(toChat(body, context.upstreamModel))),
+    chatBody: Buffer.from(JSON.stringify(toChat(body, context.upstreamModel, context.upstreamKind))),
     translateWhole: (completion) => toMessage(completion, context),
     openStream: () => createMessageStream(context),
   };

@@ -1,12 +1,22 @@
 // A chat completion as a response: its head, its items, its end.
 
 import type { Usage } from "../../base/answer.ts";
-import { type ChatPiece, readCompletion } from "../chat-answer.ts";
+import { type ChatEnd, type ChatPiece, type EndReason, readCompletion, readEnd } from "../chat-answer.ts";
 import type { TranslationContext } from "../context.ts";
-import type { Fields } from "../fields.ts";
+import { type Fields, isFields } from "../fields.ts";
+import { toArguments } from "../tool-calls.ts";
+import type { ToolNames } from "../tool-names.ts";
 
-/** What a client said is said back to it, since its types want it. */
-export function toHead(body: Fields, { requestId, model, nowSeconds }: TranslationContext): Fields {
+/** What an answer is made for. */
+export interface ResponseRequest {
+  readonly body: Fields;
+  readonly context: TranslationContext;
+  readonly names: ToolNames;
+}
+
+/** Repeats what the client asked for, as its types want it, as far as it was applied. */
+export function toHead({ body, context }: ResponseRequest): Fields {
+  const { requestId, model, nowSeconds, upstreamKind } = context;
   return {
     id: `resp_${requestId.replaceAll("-", "")}`,
     object: "response",
@@ -15,34 +25,45 @@ export function toHead(body: Fields, { requestId, model, nowSeconds }: Translati
     instructions: body.instructions ?? null,
     max_output_tokens: body.max_output_tokens ?? null,
     metadata: body.metadata ?? {},
-    parallel_tool_calls: body.parallel_tool_calls ?? true,
+    parallel_tool_calls: upstreamKind === "glm" ? true : (body.parallel_tool_calls ?? true),
     previous_response_id: null,
     reasoning: body.reasoning ?? { effort: null, summary: null },
     store: false,
     temperature: body.temperature ?? null,
     text: body.text ?? { format: { type: "text" } },
     tool_choice: body.tool_choice ?? "auto",
-    tools: body.tools ?? [],
+    tools: toAppliedTools(body.tools),
     top_p: body.top_p ?? null,
     truncation: "disabled",
     user: body.user ?? null,
   };
 }
 
-export function toResponse(completion: unknown, body: Fields, context: TranslationContext): Fields {
-  const piece = readCompletion(completion);
-  return { ...toHead(body, context), ...toEnd(piece, toItems(piece, context)) };
+function toAppliedTools(tools: unknown): unknown[] {
+  if (!Array.isArray(tools)) return [];
+  return tools.filter((tool) => isFields(tool) && (tool.type === "function" || tool.type === "namespace"));
 }
 
-function toItems({ reasoning, content, toolCalls }: ChatPiece, context: TranslationContext): Fields[] {
+/** Throws what `readEnd` throws. */
+export function toResponse(completion: unknown, request: ResponseRequest): Fields {
+  const piece = readCompletion(completion);
+  const output = toItems(piece, request);
+  return { ...toHead(request), ...toEnd({ ...piece, hasContent: output.length > 0 }, output) };
+}
+
+function toItems({ reasoning, content, refusal, toolCalls }: ChatPiece, request: ResponseRequest): Fields[] {
+  const { context, names } = request;
   const items: Fields[] = [];
   const nextId = (kind: string) => toItemId(context, kind, items.length);
   if (reasoning !== "") items.push(toReasoningItem(nextId("rs"), reasoning));
-  if (content !== "") items.push(toMessageItem(nextId("msg"), content, "completed"));
+  if (content !== "") items.push(toMessageItem(nextId("msg"), toTextPart(content)));
+  if (refusal !== "") items.push(toMessageItem(nextId("msg"), toRefusalPart(refusal)));
   const named = toolCalls.filter(({ name }) => name !== "");
-  for (const [ordinal, { id, name, arguments: text }] of named.entries()) {
-    const call = { id: id || toItemId(context, "call", ordinal), name };
-    items.push(toCallItem(nextId("fc"), call, text, "completed"));
+  const usedIds = new Set<string>();
+  for (const [ordinal, { id: own, name, arguments: text }] of named.entries()) {
+    const id = own === "" || usedIds.has(own) ? toItemId(context, "call", ordinal) : own;
+    usedIds.add(id);
+    items.push(toCallItem(nextId("fc"), { id, name }, toArguments(text), "completed", names));
   }
   return items;
 }
@@ -55,38 +76,49 @@ export function toReasoningItem(id: string, text: string): Fields {
   return { id, type: "reasoning", summary: text === "" ? [] : [{ type: "summary_text", text }] };
 }
 
-export function toMessageItem(id: string, text: string, status: string): Fields {
-  return { id, type: "message", role: "assistant", status, content: status === "completed" ? [toTextPart(text)] : [] };
+/** `part`: its whole text or refusal; null while it is still being written. */
+export function toMessageItem(id: string, part: Fields | null): Fields {
+  const status = part === null ? "in_progress" : "completed";
+  return { id, type: "message", role: "assistant", status, content: part === null ? [] : [part] };
 }
 
 export function toTextPart(text: string): Fields {
   return { type: "output_text", text, annotations: [], logprobs: [] };
 }
 
-export function toCallItem(id: string, call: { id: string; name: string }, text: string, status: string): Fields {
-  return { id, type: "function_call", call_id: call.id, name: call.name, arguments: text, status };
+export function toRefusalPart(refusal: string): Fields {
+  return { type: "refusal", refusal };
 }
 
-/** The members that are known when all was said. */
-export function toEnd(
-  { finishReason, usage }: Pick<ChatPiece, "finishReason" | "usage">,
-  output: readonly Fields[],
+export function toCallItem(
+  id: string,
+  call: { readonly id: string; readonly name: string },
+  text: string,
+  status: string,
+  names: ToolNames,
 ): Fields {
-  const reason = toIncompleteReason(finishReason);
-  const hasFailed = finishReason === "network_error";
+  const tool = names.find(call.name) ?? { name: call.name };
+  return { id, type: "function_call", call_id: call.id, ...tool, arguments: text, status };
+}
+
+/** The members that are known at the end. Throws what `readEnd` throws. */
+export function toEnd(end: ChatEnd, output: readonly Fields[]): Fields {
+  const reason = incompleteReasons[readEnd(end)];
   return {
-    status: hasFailed ? "failed" : reason === null ? "completed" : "incomplete",
-    error: hasFailed ? { code: "server_error", message: "The model could not finish its answer." } : null,
+    status: reason === null ? "completed" : "incomplete",
+    error: null,
     incomplete_details: reason === null ? null : { reason },
     output,
-    usage: toUsage(usage),
+    usage: toUsage(end.usage),
   };
 }
 
-function toIncompleteReason(finishReason: string | null): string | null {
-  if (finishReason === "length" || finishReason === "model_context_window_exceeded") return "max_output_tokens";
-  return finishReason === "sensitive" ? "content_filter" : null;
-}
+const incompleteReasons: Readonly<Record<EndReason, string | null>> = {
+  stop: null,
+  length: "max_output_tokens",
+  context_full: "max_output_tokens",
+  filtered: "content_filter",
+};
 
 function toUsage(usage: Usage | null): Fields | null {
   if (usage === null) return null;

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Refusal } from "../../base/refusal.ts";
+import type { UpstreamKind } from "../../base/translation.ts";
 import type { Fields } from "../fields.ts";
+import { ToolNames } from "../tool-names.ts";
 import { toChat } from "./request.ts";
 
-const chat = (body: object) => toChat({ input: "hi", ...body }, "glm-4.7");
+const chat = (body: object, kind: UpstreamKind = "glm") =>
+  toChat({ input: "hi", ...body }, "glm-4.7", kind, new ToolNames());
 const messagesOf = (...input: readonly object[]) => chat({ input }).messages;
 const call = (call_id: string, args: string) => ({ type: "function_call", call_id, name: "f", arguments: args });
 const chatCall = (id: string, args: string) => ({ id, type: "function", function: { name: "f", arguments: args } });
@@ -68,6 +71,7 @@ describe("a response's request as a chat's", () => {
     const reasoning = { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: "I need f" }] };
     assert.deepEqual(messagesOf(reasoning, call("a", "1")), [
       { role: "assistant", content: null, tool_calls: [chatCall("a", "1")], reasoning_content: "I need f" },
+      { role: "tool", tool_call_id: "a", content: "[no result]" },
     ]);
   });
 
@@ -90,16 +94,15 @@ describe("a response's request as a chat's", () => {
     assert.equal(message?.tool_calls[0]?.function.arguments, odd);
   });
 
-  it("tells in words where a tool's output shows a picture: a chat's tools have text only", () => {
+  it("shows the pictures of a tool's output as if the user did: a chat's tools have text only", () => {
     const parts = [
       { type: "input_text", text: "see" },
       { type: "input_image", image_url: "https://x/y.png" },
     ];
-    assert.deepEqual((messagesOf(call("a", "1"), output("a", parts)) as object[])[1], {
-      role: "tool",
-      tool_call_id: "a",
-      content: "see\n[image]",
-    });
+    assert.deepEqual((messagesOf(call("a", "1"), output("a", parts)) as object[]).slice(1), [
+      { role: "tool", tool_call_id: "a", content: "see" },
+      { role: "user", content: [{ type: "image_url", image_url: { url: "https://x/y.png" } }] },
+    ]);
   });
 
   it("says how, as far as a chat can", () => {
@@ -123,7 +126,15 @@ describe("a response's request as a chat's", () => {
     });
     assert.deepEqual(asked, {
       model: "glm-4.7",
-      messages: [{ role: "user", content: "hi" }],
+      messages: [
+        {
+          role: "system",
+          content:
+            "Answer with one JSON value and nothing else. It must be valid against this JSON Schema " +
+            `("n"): ${JSON.stringify(parameters)}`,
+        },
+        { role: "user", content: "hi" },
+      ],
       max_tokens: 9,
       temperature: 0.5,
       top_p: 0.9,
@@ -166,12 +177,12 @@ describe("a response's request as a chat's", () => {
 
   it("leaves out tools that only OpenAI's own servers and models use, and keeps the functions beside them", () => {
     const tools = [{ type: "web_search" }, { type: "function", name: "f" }, { type: "custom", name: "apply_patch" }];
-    const asked = toChat({ input: "hi", tools }, "glm-4.7") as { tools?: { function: { name: string } }[] };
+    const asked = chat({ tools }) as { tools?: { function: { name: string } }[] };
     assert.deepEqual(
       asked.tools?.map((tool) => tool.function.name),
       ["f"],
     );
-    assert.equal(toChat({ input: "hi", tools: [{ type: "web_search" }] }, "glm-4.7").tools, undefined);
+    assert.equal(chat({ tools: [{ type: "web_search" }] }).tools, undefined);
   });
 
   it("refuses what a chat can't say, by the place where it stands", () => {
@@ -186,15 +197,12 @@ describe("a response's request as a chat's", () => {
       [{ input: [] }, "input"],
       [{ input: [{ type: "reasoning", summary: [] }] }, "input"],
       [{ input: ["hi"] }, "input[0]"],
-      [{ input: [{ role: "tool", content: "x" }] }, "input[0].role"],
+      [{ input: [{ role: 7, content: "x" }] }, "input[0].role"],
       [{ input: [{ role: "user" }] }, "input[0].content"],
-      [{ input: [{ type: "item_reference", id: "msg_1" }] }, "input[0].type"],
-      [{ input: [{ type: "web_search_call", id: "ws_1" }] }, "input[0].type"],
+      [{ input: [{ type: "item_reference", id: "msg_1" }] }, "input"],
       [{ input: [{ type: "function_call", call_id: "c", name: "f" }] }, "input[0].arguments"],
-      [{ input: [{ type: "function_call_output", output: "x" }] }, "input[0].call_id"],
       [{ input: [{ type: "function_call_output", call_id: "c" }] }, "input[0].output"],
-      [user({ type: "input_file", file_id: "file_1" }), "input[0].content[0].type"],
-      [user({ type: "input_image", file_id: "file_1" }), "input[0].content[0].image_url"],
+      [user({ type: "input_text" }), "input[0].content[0].text"],
       [{ tools: [{ type: "function" }] }, "tools[0].name"],
       [{ max_output_tokens: "9" }, "max_output_tokens"],
       [{ temperature: {} }, "temperature"],

@@ -1,36 +1,48 @@
-// A request for a response as a request for a chat completion. Nothing is kept between calls, so that what refers to
-// earlier ones is refused; hints that are only about how (storing, caching) are left out.
+// A request for a response as a request for a chat completion. What the current turn demands and a chat can't do is
+// refused; nothing is kept between calls, so that references to earlier responses are refused too. What stands in the
+// history is never refused: its client sends it again with each turn, so that a refusal would end the session. Ignored
+// members, items and tools: docs/clients.md.
 
+import type { UpstreamKind } from "../../base/translation.ts";
 import { type ChatMessage, type ChatPart, type ChatToolCall, toContent } from "../chat-request.ts";
 import {
   compact,
   type Fields,
   isFields,
   optional,
-  quote,
   requireFields,
   requireList,
   requireNumber,
   requireText,
   wrong,
 } from "../fields.ts";
+import { repairOrder } from "../message-order.ts";
+import { toResponseFormat } from "../response-format.ts";
+import { toArguments } from "../tool-calls.ts";
+import type { ToolNames } from "../tool-names.ts";
+import { toTools } from "./tools.ts";
 
-export function toChat(body: Fields, model: string): Fields {
+/** `names` takes the request's tools, for its answer to name them as the client does. */
+export function toChat(body: Fields, model: string, kind: UpstreamKind, names: ToolNames): Fields {
   refuseState(body);
   const instructions = optional(body.instructions, "instructions", requireText);
+  const tools = toTools(body, kind, names);
+  const format = toResponseFormat(isFields(body.text) ? body.text.format : undefined, kind);
+  const messages: ChatMessage[] = [
+    ...(instructions === undefined ? [] : [{ role: "system" as const, content: instructions }]),
+    ...format.instructions,
+    ...toMessages(body.input, names),
+  ];
   return compact({
     model,
-    messages: [
-      ...(instructions === undefined ? [] : [{ role: "system", content: instructions }]),
-      ...toMessages(body.input),
-    ],
+    messages: repairOrder(messages, kind),
     max_tokens: optional(body.max_output_tokens, "max_output_tokens", requireNumber),
     temperature: optional(body.temperature, "temperature", requireNumber),
     top_p: optional(body.top_p, "top_p", requireNumber),
     stream: body.stream === true ? true : undefined,
-    response_format: toResponseFormat(body.text),
-    ...toThinking(body.reasoning),
-    ...toTools(body),
+    response_format: format.response_format,
+    ...toReasoning(body.reasoning, kind),
+    ...tools,
   });
 }
 
@@ -42,7 +54,7 @@ function refuseState({ previous_response_id: previous, conversation, background,
   if (prompt !== undefined && prompt !== null) throw wrong("prompt", "prompts are not kept here: send instructions");
 }
 
-function toMessages(input: unknown): ChatMessage[] {
+function toMessages(input: unknown, names: ToolNames): ChatMessage[] {
   if (typeof input === "string") return [{ role: "user", content: input }];
   const messages: ChatMessage[] = [];
   /** What the model thought before what it said next. */
@@ -50,22 +62,16 @@ function toMessages(input: unknown): ChatMessage[] {
   for (const [index, value] of requireList(input, "input").entries()) {
     const place = `input[${index}]`;
     const item = requireFields(value, place);
-    switch (item.type ?? "message") {
-      case "message":
-        messages.push(toMessage(item, place));
-        break;
-      case "function_call":
-        addToolCall(messages, toToolCall(item, place));
-        break;
-      case "function_call_output":
-        messages.push(toToolMessage(item, place));
-        break;
-      case "reasoning":
-        thoughts.push(...readThoughts(item));
-        continue;
-      default:
-        throw wrong(`${place}.type`, `${quote(item.type)} can't be said in a chat`);
+    const type = item.type ?? "message";
+    if (type === "reasoning") {
+      thoughts.push(...readThoughts(item));
+      continue;
     }
+    if (type === "message") messages.push(toMessage(item, place));
+    else if (isCall(item)) addToolCall(messages, toToolCall(item, place, names));
+    else if (isOutput(item)) messages.push(...toToolMessages(item, place));
+    // Items that only OpenAI's own servers can read: references, compacted history, the steps of their own tools.
+    else continue;
     addThoughts(messages, thoughts);
     thoughts = [];
   }
@@ -73,7 +79,20 @@ function toMessages(input: unknown): ChatMessage[] {
   return messages;
 }
 
-/** To the message that came of them; thoughts that nothing came of are forgotten. */
+/** A call that the client answers: of a function, of a custom tool, of the client's own shell. */
+function isCall({ type, call_id: callId }: Fields): boolean {
+  return type === "function_call" || (isNamed(type, /_call$/) && typeof callId === "string");
+}
+
+function isOutput({ type, call_id: callId }: Fields): boolean {
+  return type === "function_call_output" || (isNamed(type, /_output$/) && typeof callId === "string");
+}
+
+function isNamed(type: unknown, pattern: RegExp): type is string {
+  return typeof type === "string" && pattern.test(type);
+}
+
+/** To the message that came of them; thoughts that nothing came of are dropped. */
 function addThoughts(messages: ChatMessage[], thoughts: readonly string[]): void {
   const last = messages.at(-1);
   if (thoughts.length === 0 || last?.role !== "assistant") return;
@@ -89,11 +108,10 @@ function addToolCall(messages: ChatMessage[], call: ChatToolCall): void {
   } else messages.push({ role: "assistant", content: null, tool_calls: [call] });
 }
 
-function toMessage({ role, content }: Fields, place: string): ChatMessage {
-  const chatRole = role === "developer" ? "system" : role;
-  if (chatRole !== "user" && chatRole !== "assistant" && chatRole !== "system") {
-    throw wrong(`${place}.role`, "it must be user, assistant, system or developer");
-  }
+function toMessage({ role: named, content }: Fields, place: string): ChatMessage {
+  const role = requireText(named, `${place}.role`);
+  const isSystem = role === "system" || role === "developer";
+  const chatRole = isSystem ? "system" : role === "assistant" ? role : "user";
   return { role: chatRole, content: toContent(toParts(content, `${place}.content`)) };
 }
 
@@ -109,25 +127,60 @@ function toParts(content: unknown, place: string): ChatPart[] {
       case "refusal":
         return { type: "text", text: requireText(part.refusal, `${place}[${index}].refusal`) };
       case "input_image":
-        return { type: "image_url", image_url: { url: requireText(part.image_url, `${place}[${index}].image_url`) } };
+        if (typeof part.image_url === "string") return { type: "image_url", image_url: { url: part.image_url } };
+        return { type: "text", text: "[image]" };
+      case "input_file":
+        return { type: "text", text: `[file: ${shorten(toName(part.filename ?? part.file_url ?? part.file_id))}]` };
       default:
-        throw wrong(`${place}[${index}].type`, `${quote(part.type)} can't be said in a chat`);
+        // Results of a shell have parts of their own, without a type.
+        return {
+          type: "text",
+          text: part.type === undefined ? JSON.stringify(part) : `[${shorten(toName(part.type))}]`,
+        };
     }
   });
 }
 
-function toToolCall({ call_id: id, name, arguments: text }: Fields, place: string): ChatToolCall {
+function toName(value: unknown): string {
+  return typeof value === "string" && value !== "" ? value : "unknown";
+}
+
+/** Placeholders are short, whatever a client sends. */
+function shorten(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}
+
+function toToolCall(item: Fields, place: string, names: ToolNames): ChatToolCall {
+  const { call_id: id, type, name, namespace } = item;
+  const isFunction = type === "function_call";
+  const own = isFunction ? requireText(name, `${place}.name`) : toName(name ?? (type as string).replace(/_call$/, ""));
   return {
-    id: requireText(id, `${place}.call_id`),
+    id: optional(id, `${place}.call_id`, requireText) ?? "",
     type: "function",
-    function: { name: requireText(name, `${place}.name`), arguments: requireText(text, `${place}.arguments`) },
+    function: {
+      name: typeof namespace === "string" ? names.flatten({ namespace, name: own }) : own,
+      arguments: isFunction ? toArguments(requireText(item.arguments, `${place}.arguments`)) : writeArguments(item),
+    },
   };
 }
 
-function toToolMessage({ call_id: id, output }: Fields, place: string): ChatMessage {
-  const parts = toParts(output, `${place}.output`);
-  const content = parts.map((part) => (part.type === "text" ? part.text : "[image]")).join("\n");
-  return { role: "tool", tool_call_id: requireText(id, `${place}.call_id`), content };
+/** What a call of another kind than a function holds. */
+function writeArguments({ arguments: text, input, action, operation }: Fields): string {
+  if (typeof text === "string") return toArguments(text);
+  return JSON.stringify(input === undefined ? (action ?? operation ?? {}) : { input });
+}
+
+/** A tool's message holds text only; its pictures follow as if the user showed them. */
+function toToolMessages({ call_id: id, output }: Fields, place: string): ChatMessage[] {
+  const isPlain = isFields(output) && output.type === undefined;
+  const parts = toParts(isPlain ? JSON.stringify(output) : output, `${place}.output`);
+  const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []));
+  const images = parts.filter(({ type }) => type === "image_url");
+  const callId = optional(id, `${place}.call_id`, requireText) ?? "";
+  return [
+    { role: "tool", tool_call_id: callId, content: texts.join("\n") },
+    ...(images.length === 0 ? [] : [{ role: "user" as const, content: images }]),
+  ];
 }
 
 function readThoughts({ content, summary }: Fields): string[] {
@@ -135,50 +188,12 @@ function readThoughts({ content, summary }: Fields): string[] {
   return parts.flatMap((part: unknown) => (isFields(part) && typeof part.text === "string" ? [part.text] : []));
 }
 
-/** GLM knows no schema; that it is JSON can be asked for. */
-function toResponseFormat(text: unknown): Fields | undefined {
-  const format = isFields(text) && isFields(text.format) ? text.format : ({} as Fields);
-  return format.type === "json_schema" || format.type === "json_object" ? { type: "json_object" } : undefined;
-}
+const efforts: Readonly<Record<string, string>> = { minimal: "low", xhigh: "high", max: "high" };
 
-function toThinking(reasoning: unknown): Fields {
+/** GLM's models think or don't. Other servers know three efforts, some a fourth, and fail on any other. */
+function toReasoning(reasoning: unknown, kind: UpstreamKind): Fields {
   const effort = isFields(reasoning) ? reasoning.effort : undefined;
   if (typeof effort !== "string") return {};
-  return effort === "none" ? { thinking: { type: "disabled" } } : { thinking: { type: "enabled" } };
-}
-
-/**
- * Only functions are known to a chat. Codex and others offer tools beside them that only OpenAI's own models or servers
- * use: the model is not told of those, rather than the whole turn be refused.
- */
-function toTools({ tools, tool_choice: choice }: Fields): Fields {
-  const list = optional(tools, "tools", requireList) ?? [];
-  const functions = list.flatMap((tool, index) => {
-    const fields = requireFields(tool, `tools[${index}]`);
-    return fields.type === "function" ? [toTool(fields, `tools[${index}]`)] : [];
-  });
-  if (functions.length === 0 || choice === "none") return {};
-  return {
-    tools: functions,
-    tool_choice: toToolChoice(choice),
-  };
-}
-
-function toTool({ name, description, parameters }: Fields, place: string): Fields {
-  return {
-    type: "function",
-    function: compact({
-      name: requireText(name, `${place}.name`),
-      description: optional(description, `${place}.description`, requireText) ?? "",
-      parameters: parameters ?? { type: "object", properties: {} },
-    }),
-  };
-}
-
-/** What an upstream makes of more than "auto" is its own affair: GLM knows nothing else. */
-function toToolChoice(choice: unknown): unknown {
-  if (choice === "required") return choice;
-  return isFields(choice) && choice.type === "function"
-    ? { type: "function", function: { name: choice.name } }
-    : undefined;
+  if (kind === "glm") return { thinking: { type: effort === "none" ? "disabled" : "enabled" } };
+  return effort === "none" ? {} : { reasoning_effort: efforts[effort] ?? effort };
 }

@@ -3,17 +3,26 @@
 
 import type { Usage } from "../../base/answer.ts";
 import type { StreamTranslator } from "../../base/translation.ts";
-import { type ChatPiece, readChunk } from "../chat-answer.ts";
-import type { TranslationContext } from "../context.ts";
+import { type ChatPiece, readChunk, toLater } from "../chat-answer.ts";
 import { createEventWriter } from "../event-writer.ts";
 import type { Fields } from "../fields.ts";
 import { createToolCallQueue } from "../tool-calls.ts";
-import { toCallItem, toEnd, toHead, toItemId, toMessageItem, toReasoningItem, toTextPart } from "./answer.ts";
+import {
+  type ResponseRequest,
+  toCallItem,
+  toEnd,
+  toHead,
+  toItemId,
+  toMessageItem,
+  toReasoningItem,
+  toRefusalPart,
+  toTextPart,
+} from "./answer.ts";
 
-type Spoken = Pick<ChatPiece, "reasoning" | "content">;
+type Spoken = Pick<ChatPiece, "reasoning" | "content" | "refusal">;
 
 interface OpenItem {
-  readonly kind: "reasoning" | "message" | "function_call";
+  readonly kind: "reasoning" | "message" | "refusal" | "function_call";
   readonly id: string;
   readonly call: { readonly id: string; readonly name: string };
   text: string;
@@ -21,7 +30,10 @@ interface OpenItem {
 
 const noCall = { id: "", name: "" };
 
-export function createResponseStream(body: Fields, context: TranslationContext): StreamTranslator {
+const prefixes = { reasoning: "rs", message: "msg", refusal: "msg", function_call: "fc" };
+
+export function createResponseStream(request: ResponseRequest): StreamTranslator {
+  const { context, names } = request;
   const writer = createEventWriter();
   let sequence = 0;
   let hasBegun = false;
@@ -47,18 +59,18 @@ export function createResponseStream(body: Fields, context: TranslationContext):
     if (hasBegun) return;
     hasBegun = true;
     const unfinished = { status: "in_progress", error: null, incomplete_details: null, output: [], usage: null };
-    const response = { ...toHead(body, context), ...unfinished };
+    const response = { ...toHead(request), ...unfinished };
     say("response.created", { response });
     say("response.in_progress", { response });
   }
 
   function begin(kind: OpenItem["kind"], call: OpenItem["call"] = noCall): void {
     endItem();
-    const prefix = { reasoning: "rs", message: "msg", function_call: "fc" }[kind];
-    open = { kind, id: toItemId(context, prefix, output.length), call, text: "" };
+    open = { kind, id: toItemId(context, prefixes[kind], output.length), call, text: "" };
     const place = placeOf(open);
-    say("response.output_item.added", { output_index: output.length, item: describe(open, "in_progress") });
+    say("response.output_item.added", { output_index: output.length, item: describe(open, false) });
     if (kind === "message") say("response.content_part.added", { ...place, content_index: 0, part: toTextPart("") });
+    if (kind === "refusal") say("response.content_part.added", { ...place, content_index: 0, part: toRefusalPart("") });
     if (kind === "reasoning") {
       say("response.reasoning_summary_part.added", {
         ...place,
@@ -83,14 +95,18 @@ export function createResponseStream(body: Fields, context: TranslationContext):
     if (kind === "message") {
       say("response.output_text.done", { ...place, content_index: 0, text, logprobs: [] });
       say("response.content_part.done", { ...place, content_index: 0, part: toTextPart(text) });
+    } else if (kind === "refusal") {
+      say("response.refusal.done", { ...place, content_index: 0, refusal: text });
+      say("response.content_part.done", { ...place, content_index: 0, part: toRefusalPart(text) });
     } else if (kind === "reasoning") {
       const part = { type: "summary_text", text };
       say("response.reasoning_summary_text.done", { ...place, summary_index: 0, text });
       say("response.reasoning_summary_part.done", { ...place, summary_index: 0, part });
     } else {
-      say("response.function_call_arguments.done", { ...place, name: item.call.name, arguments: text });
+      const { name } = names.find(item.call.name) ?? item.call;
+      say("response.function_call_arguments.done", { ...place, name, arguments: text });
     }
-    const done = describe(item, "completed");
+    const done = describe(item, true);
     say("response.output_item.done", { output_index: output.length, item: done });
     output.push(done);
   }
@@ -104,13 +120,13 @@ export function createResponseStream(body: Fields, context: TranslationContext):
     beginResponse();
     // The call may not be whole: what is said beside it waits for its end.
     if (!tools.isBusy) speak(piece);
-    else if (piece.reasoning !== "" || piece.content !== "") late.push(piece);
+    else if (piece.reasoning !== "" || piece.content !== "" || piece.refusal !== "") late.push(piece);
     for (const call of piece.toolCalls) tools.push(call);
     finishReason = piece.finishReason ?? finishReason;
-    usage = piece.usage ?? usage;
+    usage = toLater(usage, piece.usage);
   }
 
-  function speak({ reasoning, content }: Spoken): void {
+  function speak({ reasoning, content, refusal }: Spoken): void {
     if (reasoning !== "") {
       if (open?.kind !== "reasoning") begin("reasoning");
       fill("response.reasoning_summary_text.delta", reasoning, { summary_index: 0 });
@@ -119,6 +135,10 @@ export function createResponseStream(body: Fields, context: TranslationContext):
       if (open?.kind !== "message") begin("message");
       fill("response.output_text.delta", content, { content_index: 0, logprobs: [] });
     }
+    if (refusal !== "") {
+      if (open?.kind !== "refusal") begin("refusal");
+      fill("response.refusal.delta", refusal, { content_index: 0 });
+    }
   }
 
   function endResponse(): void {
@@ -126,14 +146,22 @@ export function createResponseStream(body: Fields, context: TranslationContext):
     tools.end();
     for (const piece of late) speak(piece);
     endItem();
-    const end = toEnd({ finishReason, usage }, output);
-    say(`response.${end.status as string}`, { response: { ...toHead(body, context), ...end } });
+    const end = toEnd({ finishReason, usage, hasContent: output.length > 0 }, output);
+    say(`response.${end.status as string}`, { response: { ...toHead(request), ...end } });
+  }
+
+  function describe({ kind, id, call, text }: OpenItem, isDone: boolean): Fields {
+    switch (kind) {
+      case "reasoning":
+        return toReasoningItem(id, text);
+      case "message":
+        return toMessageItem(id, isDone ? toTextPart(text) : null);
+      case "refusal":
+        return toMessageItem(id, isDone ? toRefusalPart(text) : null);
+      case "function_call":
+        return toCallItem(id, call, text, isDone ? "completed" : "in_progress", names);
+    }
   }
 
   return writer.translate(take, endResponse);
-}
-
-function describe({ kind, id, call, text }: OpenItem, status: string): Fields {
-  if (kind === "reasoning") return toReasoningItem(id, text);
-  return kind === "message" ? toMessageItem(id, text, status) : toCallItem(id, call, text, status);
 }
