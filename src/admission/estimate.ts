@@ -70,12 +70,12 @@ export class Estimator {
     for (const account of accounts) {
       const key = this.#pool.keyFor(account, to);
       if (!key) continue;
-      const { gates, pace } = account;
+      const { gates, pace, health } = account;
       const part =
         accounts.length === 1 ? ahead : Math.floor((ahead * gates.rate) / pace.slowdown / 1_000 / total || 0);
       const keyModel = account.models.get(to.model);
-      const blocks = [gates.blockedUntil, key.health.blockedUntil, keyModel?.health.blockedUntil ?? 0];
-      let at = Math.max(now, ...blocks, keyModel?.barOf(key)?.blockedUntil ?? 0);
+      const blocks = [health, key.health, keyModel?.health, keyModel?.barOf(key)];
+      let at = Math.max(now, ...blocks.map((block) => block?.blockedUntil ?? 0));
       at = Math.max(at, gates.startAfter(part, now), keyModel?.gates.startAfter(part, now) ?? now);
       least = Math.min(least, at);
     }

@@ -273,9 +273,10 @@ class FairCore implements SchedulerCore {
     grant.isWorthAnotherTry = isWorthAnotherTry ?? isWorthIt;
     // A model that has trouble of its own must not hold up the others.
     if (verdict.kind !== "good") this.#queue.separate(grant.call.model);
-    const { key, keyModel } = grant;
-    const healths = [key.health, keyModel.health, keyModel.barOf(key)];
-    if (healths.some((health) => health !== null && health.refusal !== null)) this.#refuseHopeless(now);
+    const { key } = grant;
+    const keyModel = key.models.get(grant.call.model);
+    const healths = [key.health, keyModel?.health, keyModel?.barOf(key)];
+    if (healths.some((health) => health && health.refusal !== null)) this.#refuseHopeless(now);
     return grant.isWorthAnotherTry;
   }
 

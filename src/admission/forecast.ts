@@ -60,7 +60,7 @@ export class Forecast {
   findBlocker({ call, to, tokens }: QueuedWaiter, now: number): Blocker {
     const { users, pool } = this.#parts;
     const ofUser = users.find(call.userId)?.gates.findBlocker(now, tokens);
-    if (ofUser) return ofUser === "hold" ? "hold" : `user_${ofUser}`;
+    if (ofUser) return `user_${ofUser}`;
     return pool.findBlocker(to, tokens, now) ?? "turn";
   }
 

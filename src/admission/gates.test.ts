@@ -39,8 +39,6 @@ describe("Gates", () => {
     const openAt = gates.openAt(200, 100);
     assert.ok(openAt >= 200 + minuteMs, String(openAt));
     assert.equal(gates.openAt(200, 0), 1_000, "without tokens, only the rate is in the way");
-    gates.blockedUntil = 2 * minuteMs;
-    assert.equal(gates.openAt(200, 0), 2 * minuteMs);
   });
 
   it("name what is in the way", () => {
@@ -52,8 +50,6 @@ describe("Gates", () => {
     assert.equal(gates.findBlocker(1_000, 51), "tokens");
     take(gates, 0).stamp(1_000);
     assert.equal(gates.findBlocker(1_000, 0), "concurrency");
-    gates.blockedUntil = 3_000;
-    assert.equal(gates.findBlocker(1_000, 0), "hold");
   });
 
   it("know of a limit that was taken away and comes back what its window has seen meanwhile", () => {

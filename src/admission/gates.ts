@@ -1,5 +1,5 @@
 // The limits of one scope (an upstream key, a model on it, a user): starts in a window, calls at once, tokens per
-// minute, and a block until some time. A call passes the gates of all its scopes: all are checked, then all are taken.
+// minute. A call passes the gates of all its scopes: all are checked, then all are taken.
 
 import type { Pacer } from "./pacer.ts";
 import type { Blocker, GateLimits } from "./scheduler.ts";
@@ -14,7 +14,6 @@ export class Gates {
   inFlight = 0;
   /** Calls in flight that are allowed; Infinity: no bound. */
   concurrencyMax = Number.POSITIVE_INFINITY;
-  blockedUntil = Number.NEGATIVE_INFINITY;
   /** What limits now; null: nothing. */
   window: WindowLog | null = null;
   tokens: TokenWindow | null = null;
@@ -56,7 +55,7 @@ export class Gates {
   /** When a call of so many tokens may pass, if nothing else changes; Infinity: only after something else ends. */
   openAt(now: number, tokens: number): number {
     if (this.inFlight >= this.concurrencyMax) return Number.POSITIVE_INFINITY;
-    let at = this.blockedUntil > now ? this.blockedUntil : now;
+    let at = now;
     if (this.window) at = Math.max(at, this.window.freeAt(now));
     if (this.pacer) at = Math.max(at, this.pacer.opensAt);
     if (this.tokens) at = Math.max(at, this.tokens.freeAt(now, tokens));
@@ -89,8 +88,7 @@ export class Gates {
   }
 
   /** What shuts it now, as a word without its scope; null: nothing. */
-  findBlocker(now: number, tokens: number): Extract<Blocker, "rate" | "concurrency" | "tokens" | "hold"> | null {
-    if (this.blockedUntil > now) return "hold";
+  findBlocker(now: number, tokens: number): Extract<Blocker, "rate" | "concurrency" | "tokens"> | null {
     if (this.inFlight >= this.concurrencyMax) return "concurrency";
     if ((this.window && this.window.freeAt(now) > now) || (this.pacer && this.pacer.opensAt > now)) return "rate";
     if (this.tokens && this.tokens.freeAt(now, tokens) > now) return "tokens";

@@ -15,8 +15,8 @@ describe("Health", () => {
     const health = new Health();
     health.pause(1_000, "1302");
     assert.equal(health.openAt(400), 1_000);
-    health.start({});
-    health.start({});
+    health.start({}, 0);
+    health.start({}, 0);
     assert.equal(health.openAt(1_000), 1_000);
     assert.equal(health.isHealthy, true);
   });
@@ -28,13 +28,33 @@ describe("Health", () => {
     assert.equal(health.openAt(0), 1_000);
   });
 
+  it("keeps a block with a refusal when something that is over sooner is said", () => {
+    const health = new Health();
+    health.trip(60_000, "1308", "upstream_quota", 0);
+    health.trip(1_000, "1303", null, 10);
+    assert.deepEqual([health.blockedUntil, health.because, health.refusal], [60_000, "1308", "upstream_quota"]);
+    health.trip(90_000, "1001", "upstream_account", 20);
+    assert.deepEqual([health.blockedUntil, health.because, health.refusal], [90_000, "1001", "upstream_account"]);
+  });
+
+  it("lets the next call go when its probe was not refused for as long as was said", () => {
+    const health = new Health();
+    health.trip(1_000, "1303", null, 0, 500);
+    health.start({}, 1_100);
+    assert.equal(health.openAt(1_200), 1_600);
+    health.start({}, 1_600);
+    assert.equal(health.openAt(1_700), 2_100, "one after the other");
+    health.recover(1_100, 1_800);
+    assert.equal(health.openAt(1_800), 1_800);
+  });
+
   it("lets one call at a time find out whether a block is over", () => {
     const health = new Health();
     health.trip(1_000, "1305", null, 0);
     assert.equal(health.openAt(999), 1_000);
     assert.equal(health.openAt(1_000), 1_000);
     const probe = {};
-    health.start(probe);
+    health.start(probe, 0);
     assert.equal(health.openAt(1_001), infinity);
     health.end({});
     assert.equal(health.openAt(1_001), infinity, "another call's end says nothing");
@@ -54,8 +74,9 @@ describe("Health", () => {
   it("counts its trips, and knows which refusals are no news", () => {
     const health = new Health();
     health.trip(1_000, "1305", null, 10);
-    assert.equal(health.isOldNews(10), true);
-    assert.equal(health.isOldNews(1_200), false);
+    assert.equal(health.isOldNews(10, null), true);
+    assert.equal(health.isOldNews(1_200, null), false);
+    assert.equal(health.isOldNews(10, "upstream_quota"), false, "nobody has said that before");
     health.trip(3_000, "1305", null, 1_300);
     assert.equal(health.tripCount, 2);
     assert.equal(health.openAt(1_300), 3_000);
@@ -83,7 +104,7 @@ describe("Health", () => {
       1,
     );
     assert.equal(
-      count(() => health.start(probe)),
+      count(() => health.start(probe, 0)),
       0,
     );
     assert.equal(

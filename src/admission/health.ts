@@ -5,6 +5,8 @@
 //      │ ▲
 //      │ └──────────────── good answer ───────────────┐
 //      └── trip ──▶ blocked ── time ──▶ probing: one call at a time ── trip ──▶ blocked, for longer
+//
+// What is refused for a limit is refused at once. There, a probe that was not refused for `probeMs` lets the next one go.
 
 import type { RefusalReason } from "../base/refusal.ts";
 
@@ -22,6 +24,8 @@ export class Health {
   #trippedAt = Number.NEGATIVE_INFINITY;
   /** The call that finds out. */
   #probe: object | null = null;
+  #probedAt = Number.NEGATIVE_INFINITY;
+  #probeMs = Number.POSITIVE_INFINITY;
   readonly #onChange: (() => void) | null;
 
   /** `onChange` is told when it is open or shut for calls that it was not for before, but for the passing of time. */
@@ -36,11 +40,20 @@ export class Health {
     if (this.refusal === null) this.because = because;
   }
 
-  /** Nothing starts until then; afterwards it is probed. */
-  trip(until: number, because: string, refusal: RefusalReason | null, now: number): void {
-    this.blockedUntil = Math.max(until, this.refusal === refusal ? this.blockedUntil : until);
-    this.because = because;
-    this.refusal = refusal;
+  /** Nothing starts until then; afterwards it is probed. A block with a refusal outlasts what is over before it. */
+  trip(
+    until: number,
+    because: string,
+    refusal: RefusalReason | null,
+    now: number,
+    probeMs = Number.POSITIVE_INFINITY,
+  ): void {
+    if (this.refusal === null || this.blockedUntil < until) {
+      this.because = because;
+      this.refusal = refusal;
+      this.#probeMs = probeMs;
+    }
+    this.blockedUntil = Math.max(this.blockedUntil, until);
     this.tripCount++;
     this.#isProbing = true;
     this.#trippedAt = now;
@@ -48,9 +61,9 @@ export class Health {
     this.#onChange?.();
   }
 
-  /** True for a call that was sent before the block: others of its kind have said the same already. */
-  isOldNews(sentAt: number): boolean {
-    return this.#isProbing && sentAt <= this.#trippedAt;
+  /** True for a call that was sent before the block, if others have said the same, or worse, already. */
+  isOldNews(sentAt: number, refusal: RefusalReason | null): boolean {
+    return this.#isProbing && sentAt <= this.#trippedAt && (refusal === null || refusal === this.refusal);
   }
 
   /** A call sent at `sentAt` went well. True: that ends a block. */
@@ -73,7 +86,7 @@ export class Health {
 
   openAt(now: number): number {
     if (this.blockedUntil > now) return this.blockedUntil;
-    return this.#isProbing && this.#probe !== null ? Number.POSITIVE_INFINITY : now;
+    return this.#isProbing && this.#probe !== null ? Math.max(now, this.#probedAt + this.#probeMs) : now;
   }
 
   get isHealthy(): boolean {
@@ -84,9 +97,11 @@ export class Health {
     return this.blockedUntil > now;
   }
 
-  start(call: object): void {
-    if (this.#isProbing) this.#probe = call;
-    else this.because = null;
+  start(call: object, now: number): void {
+    if (this.#isProbing) {
+      this.#probe = call;
+      this.#probedAt = now;
+    } else this.because = null;
   }
 
   end(call: object): void {

@@ -44,7 +44,7 @@ export class KeyPool {
   /** Keys and accounts keep their state by name. An operator who changes something wants another try: blocks end. */
   configure(limits: AdmissionLimits): void {
     this.#apply(limits);
-    for (const { health } of this.keys) health.reset();
+    for (const { health } of [...this.keys, ...this.accounts]) health.reset();
     this.#healths.keepOnly(new Set([...this.keys, ...this.#retired].map(({ name }) => name)));
   }
 
@@ -241,7 +241,7 @@ export class KeyPool {
   }
 
   #keyOpenAt(key: UpstreamKey, tokens: number, now: number): number {
-    return Math.max(key.gates.openAt(now, tokens), key.health.openAt(now));
+    return Math.max(key.gates.openAt(now, tokens), key.servesAt(now));
   }
 
   /** Typical time in flight of the model's calls, for how soon a learned limit may rise. */
@@ -378,7 +378,7 @@ export class KeyPool {
       const keyModel = key.models.get(to.model);
       const ofModel =
         keyModel && (keyModel.servesAt(key, now) > now ? "hold" : keyModel.gates.findBlocker(now, tokens));
-      const ofKey = key.health.openAt(now) > now ? "hold" : key.gates.findBlocker(now, tokens);
+      const ofKey = key.servesAt(now) > now ? "hold" : key.gates.findBlocker(now, tokens);
       if (!ofModel && !ofKey) return null;
       blocker ??= ofModel ? `model_${ofModel}` : ofKey;
     }

@@ -14,6 +14,7 @@ export function describeLanes(keys: readonly UpstreamKey[], now: number): LaneSt
 
 function describeKey({ name, account, health }: UpstreamKey, now: number): LaneState {
   const { gates, pace, guardMs } = account;
+  const shut = account.health.blockedUntil > health.blockedUntil ? account.health : health;
   return {
     upstreamKey: name,
     model: null,
@@ -22,7 +23,7 @@ function describeKey({ name, account, health }: UpstreamKey, now: number): LaneS
     learnedConcurrency: null,
     slowdown: pace.slowdown,
     guardMs: guardMs + pace.guardMs,
-    ...describeHealth(health, now),
+    ...describeHealth(shut, now),
   };
 }
 

@@ -42,9 +42,10 @@ export class RunningCalls {
     user.noteStart(waiter.arrivedAt, now);
     session.charge(estimateMs, leastOfUsers);
     session.countRunning(1);
-    key.health.start(grant);
-    keyModel.health.start(grant);
-    keyModel.barOf(key)?.start(grant);
+    key.health.start(grant, now);
+    key.account.health.start(grant, now);
+    keyModel.health.start(grant, now);
+    keyModel.barOf(key)?.start(grant, now);
     this.#pool.take(key);
     grant.node = this.grants.append(grant);
     return grant;
@@ -83,6 +84,7 @@ export class RunningCalls {
     if (grant.node) this.grants.remove(grant.node);
     grant.session.countRunning(-1);
     grant.key.health.end(grant);
+    grant.key.account.health.end(grant);
     grant.keyModel.health.end(grant);
     grant.keyModel.barOf(grant.key)?.end(grant);
     if (grant.sentAt === null) for (const hold of grant.holds) hold.refund();

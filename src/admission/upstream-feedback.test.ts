@@ -154,9 +154,10 @@ describe("too many calls at once (1302)", () => {
     assert.deepEqual(waitsMs, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
     assert.equal(keyModel().learned.limit, null, "it can't have been the number of calls");
     assert.ok(key.account.pace.guardMs > 0);
-    const [first] = newDecisions();
-    assert.deepEqual([first?.what, first?.model], ["slowed", null]);
-    assert.match(first?.why ?? "", /somebody else may use the key/);
+    const [first, second] = newDecisions();
+    assert.deepEqual([first?.what, first?.model, first?.forMs], ["blocked", model, 1_000]);
+    assert.deepEqual([second?.what, second?.model], ["slowed", null]);
+    assert.match(second?.why ?? "", /somebody else may use the key/);
   });
 
   it("waits a second again after a good answer between", () => {
@@ -185,12 +186,15 @@ describe("too many starts (1303)", () => {
   it("slows the key down and pauses it for as long as the upstream says, and the call may try again", () => {
     const { answer, newDecisions, key, keyModel } = setUp();
     assert.equal(answer(0, verdict("too_fast", "1303", 2_000)), true);
-    assert.equal(key.health.openAt(1), 2_001);
+    assert.equal(key.servesAt(1), 2_001);
     assert.equal(keyModel().health.isHealthy, true);
     assert.deepEqual([key.account.pace.guardMs, key.gates.openAt(1, 0)], [25, 1]);
     assert.deepEqual(
       newDecisions().map(({ what, model }) => [what, model]),
-      [["slowed", null]],
+      [
+        ["blocked", null],
+        ["slowed", null],
+      ],
     );
   });
 
@@ -199,7 +203,7 @@ describe("too many starts (1303)", () => {
     const calls = [start(0), start(0)];
     for (const call of calls) assert.equal(feedback.take(call, verdict("too_fast", "1303"), 10), true);
     assert.equal(key.account.pace.guardMs, 25);
-    assert.equal(newDecisions().length, 1);
+    assert.equal(newDecisions().length, 2);
   });
 });
 

@@ -42,6 +42,8 @@ const elsewhereTriesMax = 3;
 /** After so many tries that met an overload, while others were served, it is something about this call. */
 const overloadedTriesMax = 2;
 const modelsMax = 1_000;
+/** A call that was let go after a refusal for a limit, and was not refused for so long, was accepted. */
+const limitProbeMs = 1_000;
 /** Tries after failures that are not about limits: few for each call, and a tenth of all. */
 const failedTriesMax = 2;
 /** Counted in whole parts of a try: ten tenths as fractions would not make one. */
@@ -165,7 +167,8 @@ export class UpstreamFeedback {
     keyModel.backoff.recover(sentAt);
     key.account.backoff.recover(sentAt);
     key.failures.clear();
-    const isKeyBack = key.health.recover(sentAt, now);
+    const isAccountBack = key.account.health.recover(sentAt, now);
+    const isKeyBack = key.health.recover(sentAt, now) || isAccountBack;
     const isUnbarred = keyModel.barOf(key)?.recover(sentAt, now) ?? false;
     const isModelBack = keyModel.health.recover(sentAt, now) || isUnbarred;
     if (isKeyBack || isModelBack)
@@ -179,11 +182,11 @@ export class UpstreamFeedback {
     sentAt: number,
     now: number,
   ): void {
-    // With others in flight, the limit falls: that is the reaction to being refused again, and a longer pause is not.
-    const pauseMs = inFlightAtSend > 1 ? firstPauseMs : keyModel.backoff.raise(sentAt, now);
-    const waitMs = Math.max(pauseMs, verdict.waitMs ?? 0);
-    keyModel.health.pause(now + waitMs * (1 + 0.2 * this.#random()), verdict.code ?? "429");
+    const { health, backoff } = keyModel;
+    const toUntil = (pauseMs: number) => now + Math.max(pauseMs, verdict.waitMs ?? 0) * (1 + 0.2 * this.#random());
     if (inFlightAtSend > 1) {
+      // Being refused again lowers the limit again: a longer pause would only delay finding it.
+      health.pause(toUntil(firstPauseMs), verdict.code ?? "429");
       if (!keyModel.learned.lower(inFlightAtSend, sentAt, now)) return;
       keyModel.applyLearned();
       const why = `the upstream refused one of ${inFlightAtSend} calls at once (${verdict.code ?? "429"})`;
@@ -192,13 +195,33 @@ export class UpstreamFeedback {
     }
     // Alone, it can't have been too many of ours: the pace, or somebody else who uses the key.
     keyModel.learned.doubt();
+    this.#pauseAndProbe(key, keyModel, health, toUntil(backoff.raise(sentAt, now)), verdict, sentAt, now);
     this.#slow(key, verdict, sentAt, now);
   }
 
-  /** The upstream counts starts by account: its other keys pause too. */
-  #pauseAccount({ account }: UpstreamKey, { waitMs, code }: Verdict, sentAt: number, now: number): void {
-    const until = now + Math.max(account.backoff.raise(sentAt, now), waitMs ?? 0);
-    for (const { health } of account.keys) health.pause(until, code ?? "429");
+  #pauseAccount(key: UpstreamKey, verdict: Verdict, sentAt: number, now: number): void {
+    const { backoff, health } = key.account;
+    const until = now + Math.max(backoff.raise(sentAt, now), verdict.waitMs ?? 0);
+    this.#pauseAndProbe(key, null, health, until, verdict, sentAt, now);
+  }
+
+  /** Nothing starts until then, and not all at once afterwards: the upstream would refuse that again. */
+  #pauseAndProbe(
+    key: UpstreamKey,
+    keyModel: KeyModel | null,
+    health: Health,
+    until: number,
+    { code }: Verdict,
+    sentAt: number,
+    now: number,
+  ): void {
+    const because = code ?? "429";
+    if (health.isOldNews(sentAt, null)) {
+      health.pause(until, because);
+      return;
+    }
+    health.trip(until, because, null, now, limitProbeMs);
+    this.#tell("blocked", key, keyModel, `the upstream refused for a limit (${because})`, { forMs: until - now });
   }
 
   #slow(key: UpstreamKey, verdict: Verdict, sentAt: number, now: number): void {
@@ -210,7 +233,7 @@ export class UpstreamFeedback {
 
   #wait(key: UpstreamKey, keyModel: KeyModel, { code, waitMs }: Verdict, sentAt: number, now: number): void {
     const { health } = keyModel;
-    if (health.isOldNews(sentAt)) return;
+    if (health.isOldNews(sentAt, null)) return;
     const most = Math.min(overloadWaitMs.max, overloadWaitMs.first * 2 ** health.tripCount);
     const forMs = Math.max(waitMs ?? 0, most * (0.5 + this.#random() / 2));
     health.trip(now + forMs, code ?? "overloaded", null, now);
@@ -227,7 +250,7 @@ export class UpstreamFeedback {
     sentAt: number,
     now: number,
   ): void {
-    if (health.isOldNews(sentAt)) return;
+    if (health.isOldNews(sentAt, refusal)) return;
     const isKnown = kind === "quota" && waitMs !== null;
     const forMs = isKnown ? waitMs : Math.min(disabledWaitMs.max, disabledWaitMs.first * 2 ** health.tripCount);
     health.trip(now + forMs, code ?? refusal, refusal, now);
@@ -247,7 +270,7 @@ export class UpstreamFeedback {
   #coolDown(grant: RunningGrant, { code, mayHaveRun = false }: Verdict, sentAt: number, now: number): void {
     const { key, call } = grant;
     const { health } = key;
-    if (health.isOldNews(sentAt) || health.goodAt > sentAt) return;
+    if (health.isOldNews(sentAt, "upstream_failed") || health.goodAt > sentAt) return;
     const hasOther = this.#pool.hasOther(key, grant.to);
     const failed = { sequence: grant.place.sequence, userId: call.userId, isUnsent: !mayHaveRun };
     if (!key.failures.add(failed, health.goodAt, hasOther, now)) return;

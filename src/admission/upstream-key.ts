@@ -1,9 +1,9 @@
 // One key of the pool, the account that it belongs to, and the models there: what each bears, what was learned of it,
 // and whether it serves. Keys of one account share all but their own health: the upstream counts by account.
 //
-//   account: gates, pace, backoff ─┬─ keys: name, health, failures      a refused key does not stop its sibling
-//                                  └─ models: gates, learned limit,     of which a key alone may be barred
-//                                             backoff, health
+//   account: gates, pace, ─┬─ keys: name, health, failures              a refused key does not stop its sibling
+//            backoff, health └─ models: gates, learned limit,             of which a key alone may be barred
+//                                       backoff, health
 
 import { compilePattern } from "../base/name-pattern.ts";
 import { Backoff } from "./backoff.ts";
@@ -97,7 +97,8 @@ export class Account {
   limits: GateLimits = unlimited;
   readonly gates = new Gates(new Pacer());
   readonly pace = new LearnedPace();
-  /** Pauses after refusals for too many starts. */
+  /** Shut after refusals for too many starts, which the upstream counts for all keys together. */
+  readonly health = new Health();
   readonly backoff = new Backoff();
   /** Those with calls in flight, limits or something learned. */
   readonly models = new Map<string, KeyModel>();
@@ -167,6 +168,11 @@ export class UpstreamKey {
 
   get models(): Map<string, KeyModel> {
     return this.account.models;
+  }
+
+  /** When the upstream serves the key, if nothing else changes. */
+  servesAt(now: number): number {
+    return Math.max(this.health.openAt(now), this.account.health.openAt(now));
   }
 
   serves(model: string): boolean {

@@ -159,6 +159,27 @@ describe("a verdict's consequences", () => {
     assert.equal(driver.offer({ model: "glm-4.6" }).state, "waiting");
   });
 
+  it("hold for a crowd that waits: no more than four calls go to an account in four seconds", () => {
+    for (const kind of ["over_limit", "too_fast", "overloaded"] as const) {
+      for (const keys of [pools["one key"], pools["keys of one account"]?.slice(0, 2)]) {
+        const driver = new CoreDriver(poolOf(keys ?? [], { queueCapacity: 100, queueTimeoutMs: 60_000 }), {
+          random: () => 0,
+        });
+        let sends = 0;
+        const refuse = (call: DrivenCall) => {
+          driver.send(call);
+          sends++;
+          driver.delay(2);
+          driver.refuseUpstream(call, { kind, code: null, waitMs: null });
+        };
+        refuse(driver.offer());
+        for (let count = 1; count < 30; count++) driver.offer({ userId: `user-${count % 5}` });
+        for (; driver.now < 4_000; driver.advance(1)) for (const call of driver.in("granted")) refuse(call);
+        assert.ok(sends >= 3 && sends <= 4, `${kind}: ${sends}`);
+      }
+    }
+  });
+
   it("of an error after an answer had begun well are drawn, and the call is not tried again", () => {
     const driver = new CoreDriver(poolOf([keyOf("a")], { queueTimeoutMs: 1_000_000 }));
     const call = driver.offer();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { glmDialect } from "./dialect.ts";
 import { applyFault } from "./fault-effects.ts";
-import { type FaultName, faultDetails, type ScriptedFault } from "./faults.ts";
+import { errorForms, type FaultName, faultDetails, type ScriptedFault } from "./faults.ts";
 import { type Plan, toJsonPlan, toStreamPlan } from "./plan.ts";
 
 const context = { authorization: "Bearer sim.secret", language: "en", wallNowMs: 0, dialect: glmDialect } as const;
@@ -59,6 +59,23 @@ describe("a fault", () => {
     assert.deepEqual(read({ code: "1302", retryAfter: 2 }), [429, "2", "1302"]);
     assert.deepEqual(read({ code: "1305", status: 529 }), [529, undefined, "1305"]);
     assert.deepEqual(read({ code: "1305", status: 200 }), [200, undefined, "1305"]);
+  });
+
+  it("of an error has the form that it says; a whole answer has no events", () => {
+    const read = (form: (typeof errorForms)[number], plan: Plan) => {
+      const { status, code, headAheadMs, ...rest } = apply({ fault: "error", code: "1302", form }, plan);
+      return [status, code, headAheadMs, textOf({ status, code, ...rest }).startsWith("data: ")];
+    };
+    assert.deepEqual(
+      errorForms.map((form) => read(form, streamed())),
+      [
+        [429, "1302", undefined, false],
+        [200, "1302", undefined, false],
+        [200, "1302", 0, true],
+        [200, "1302", 20, true],
+      ],
+    );
+    assert.deepEqual(read("event", whole()), [200, "1302", undefined, false]);
   });
 
   it("in the usage replaces it by anything", () => {

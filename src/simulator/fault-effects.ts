@@ -4,8 +4,11 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import type { Fields } from "./chat-request.ts";
 import type { Dialect } from "./dialect.ts";
 import type { FaultName, FaultOf, ScriptedFault } from "./faults.ts";
-import { type GlmLanguage, toGlmError } from "./glm-errors.ts";
+import { type GlmError, type GlmLanguage, toGlmError } from "./glm-errors.ts";
 import type { Plan } from "./plan.ts";
+
+/** Long enough that what was written before has arrived alone. */
+const segmentApartMs = 20;
 
 export interface FaultContext {
   /** The header's value as it came. */
@@ -22,9 +25,14 @@ interface ListedPlan extends Plan {
 type Effect<Name extends FaultName> = (plan: ListedPlan, fault: FaultOf<Name>, context: FaultContext) => Plan;
 
 const effects: { readonly [Name in FaultName]: Effect<Name> } = {
-  error: (_, { code = "500", status, message, retryAfter, contentType }, { language, wallNowMs, dialect }) => {
+  error: (asked, { code = "500", form = "status", status, message, retryAfter, contentType }, context) => {
+    const { language, wallNowMs, dialect } = context;
     const known = toGlmError(code, language, wallNowMs);
-    const plan = dialect.toErrorPlan({ ...known, message: message ?? known.message }, status);
+    const said = { ...known, message: message ?? known.message };
+    const isEvent = asked.isStream && (form === "event" || form === "eventApart");
+    const plan = isEvent
+      ? toFirstEvent(asked, said, form === "eventApart", dialect)
+      : dialect.toErrorPlan(said, status ?? (form === "status" ? undefined : 200));
     const headers = {
       ...plan.headers,
       ...(contentType !== undefined && { "content-type": contentType }),
@@ -125,6 +133,12 @@ export function applyFault(plan: Plan, fault: ScriptedFault, context: FaultConte
   const effect = effects[fault.fault] as (plan: ListedPlan, fault: ScriptedFault, context: FaultContext) => Plan;
   const disturbed = effect({ ...plan, pieces: [...plan.pieces] }, fault, context);
   return fault.and ? applyFault(disturbed, fault.and, context) : disturbed;
+}
+
+/** The stream begins with an error, and ends there. */
+function toFirstEvent(plan: ListedPlan, error: GlmError, isApart: boolean, dialect: Dialect): Plan {
+  const pieces = [Buffer.from(dialect.toErrorFrame(error))];
+  return { ...plan, code: error.code, pieces, headAheadMs: isApart ? segmentApartMs : 0 };
 }
 
 function replaceBody(plan: Plan, status: number, headers: Plan["headers"], text = ""): Plan {

@@ -1,6 +1,6 @@
 // The faults still to come, in their order, and the check of those that arrive as JSON.
 
-import { type FaultDetails, type FaultName, faultDetails, type ScriptedFault } from "./faults.ts";
+import { errorForms, type FaultDetails, type FaultName, faultDetails, type ScriptedFault } from "./faults.ts";
 
 export interface FaultScript {
   add(faults: readonly ScriptedFault[]): void;
@@ -74,6 +74,7 @@ export function parseFaults(value: unknown): ScriptedFault[] {
 const detailTypes: Readonly<Record<keyof FaultDetails, "number" | "string" | "anything">> = {
   after: "number",
   code: "string",
+  form: "string",
   status: "number",
   message: "string",
   contentType: "string",
@@ -98,6 +99,9 @@ function parseFault(value: unknown): ScriptedFault {
     if (key !== "fault") checkDetail(name, key, given, types);
   }
   checkCondition(name, (fields.when ?? {}) as Readonly<Record<string, unknown>>);
+  if (fields.form !== undefined && !errorForms.some((form) => form === fields.form)) {
+    throw new Error(`fault ${name}: form must be one of ${errorForms.join(", ")}, got ${JSON.stringify(fields.form)}`);
+  }
   if (fields.and !== undefined) parseFault(fields.and);
   return fields as unknown as ScriptedFault;
 }

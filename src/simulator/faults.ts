@@ -1,11 +1,20 @@
 // What can be scripted to go wrong, by name, with the details that each fault takes. Names and types only: what a fault
 // does to an answer is in fault-effects.ts.
 
+/**
+ * How GLM says an error. status: by the code's HTTP status · json: as JSON in a 200 · event: as the first event of a 200,
+ * which leaves with the head · eventApart: the same, in a TCP segment of its own. An answer that is no stream has no
+ * events: it says them as `json`.
+ */
+export const errorForms = ["status", "json", "event", "eventApart"] as const;
+
 export interface FaultDetails {
   /** Frames that come before it; an answer that is one piece is broken in its middle. Default: 2. */
   readonly after: number;
   /** GLM's business code; the status follows from it unless given. */
   readonly code: string;
+  /** Default: status. */
+  readonly form: (typeof errorForms)[number];
   /** HTTP status. */
   readonly status: number;
   readonly message: string;
@@ -27,7 +36,7 @@ export interface FaultDetails {
 export const faultDetails = {
   // Instead of an answer.
   /** An error body, such as code 1302, 1305 (status 429, 529 or 200), 1113, 1308, "401", 1210. */
-  error: ["code", "status", "message", "retryAfter", "contentType"],
+  error: ["code", "form", "status", "message", "retryAfter", "contentType"],
   /** The socket closes before anything is sent. */
   refuse: [],
   /** RST before anything is sent. */

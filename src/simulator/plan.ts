@@ -20,6 +20,8 @@ export interface Plan {
   readonly isPaced?: (piece: Buffer) => boolean;
   /** Each piece leaves as a write of its own; otherwise those without a pause between them may leave together. */
   readonly writesApart?: boolean;
+  /** How long the head leaves before the first piece; 0: both in one write. Default: at once, in a write of its own. */
+  readonly headAheadMs?: number;
   /** Informational responses (102) that precede the head. */
   readonly informationalCount?: number;
   /** Bytes sent on the connection when it is idle again. */

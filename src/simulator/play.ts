@@ -30,6 +30,7 @@ export async function play(
   if (response.destroyed) return;
 
   writeHead(plan, response);
+  await pause(plan.headAheadMs ?? 0, response, clock);
   await writePieces(plan, pace, response, clock, onPiece);
   if (!response.destroyed) await end(plan, response, socket);
 }
@@ -39,7 +40,7 @@ function writeHead(plan: Plan, response: ServerResponse): void {
   // Written as it is: lengths that don't match are the point of some faults.
   response.strictContentLength = false;
   response.writeHead(plan.status, plan.headers);
-  response.flushHeaders();
+  if (plan.headAheadMs !== 0) response.flushHeaders();
 }
 
 async function writePieces(

@@ -51,6 +51,8 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
   /** Only for a stream that came compressed. */
   let decoder: Transform | null = null;
   let isOver = false;
+  /** A stream's beginning was looked at: whether it is an answer or an error. */
+  let isJudged = false;
   let sink: AnswerSink | null = null;
   let chunks: Buffer[] = [];
   let collectedBytes = 0;
@@ -66,7 +68,9 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     close();
     if (how === "aborted") controller?.abort(refusal ?? new Error("no longer needed"));
     decoder?.destroy();
-    flight.onEnd(how);
+    // What a short stream says of the limits counts before its place is free.
+    if (!isStreaming || isJudged || how === "aborted") flight.onEnd(how);
+    else queueMicrotask(() => flight.onEnd(how));
     if (!isStreaming) {
       if (refusal) reject(refusal);
     } else if (!sink) earlyEnd = refusal;
@@ -136,6 +140,7 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     // What came in the same segment as the head is here in the next microtask: an error as the first event can
     // then still become a status. Nothing waits for it.
     queueMicrotask(() => {
+      isJudged = true;
       const error = chunks.length === 0 || !isEvents ? null : findLeadingError(Buffer.concat(chunks), way.format);
       if (error === null) {
         if (!(earlyEnd instanceof Refusal)) flight.onVerdict(goodVerdict);
