@@ -108,14 +108,17 @@ export class RunningCalls {
     if (grant.endedAt !== null) this.#finish(grant, now);
   }
 
-  /** What the upstream refused costs its user nothing. */
+  /**
+   * What is tried again costs its user nothing so far. What failed for good took a start as any other: if it was free, a
+   * caller whose calls all fail would always be next.
+   */
   #finish(grant: RunningGrant, now: number): void {
     const { sentAt, bytes, call, usage } = grant;
     const tokens = usage ? usage.promptTokens + usage.completionTokens : this.#costs.guessTokens(call, bytes);
     const slotMs = (grant.endedAt as number) - (sentAt ?? now);
-    const isServed = sentAt !== null && grant.upstreamRefusal === null;
-    this.#charge(grant, isServed ? this.#costs.price(call.model, slotMs, tokens) : 0);
-    for (const hold of grant.holds) hold.spend(isServed ? tokens : 0, now);
+    const isSpent = sentAt !== null && !grant.isWorthAnotherTry;
+    this.#charge(grant, isSpent ? this.#costs.price(call.model, slotMs, tokens) : 0);
+    for (const hold of grant.holds) hold.spend(isSpent ? tokens : 0, now);
     if (grant.isGood) this.#costs.learn(grant, slotMs, bytes, usage);
     grant.session.leave();
     grant.keyModel.openCalls--;

@@ -751,6 +751,26 @@ export function schedulerContract(name: string, createScheduler: SchedulerFactor
       ticket.settle(null);
       assert.equal(user()?.servedSeconds, 0);
     });
+
+    it("has cost its user a start when it failed for good, or a caller whose calls all fail would always be next", async () => {
+      const { clock, scheduler } = setUp({ startsPerSecond: 10, sendGuardMs: 0 });
+      const starts = { ada: 0, bob: 0 };
+      const next = { ada: arrive(scheduler), bob: arrive(scheduler, { userId: "bob" }) };
+      for (; clock.now() < 6_000; await clock.advance(20)) {
+        for (const userId of ["ada", "bob"] as const) {
+          const { ticket } = next[userId];
+          if (!ticket) continue;
+          starts[userId]++;
+          ticket.markSent();
+          const reset = { ...verdict("unreachable"), mayHaveRun: true };
+          assert.equal(await ticket.report(userId === "ada" ? reset : verdict("good")), false);
+          ticket.release("ended");
+          ticket.settle(null);
+          next[userId] = arrive(scheduler, { userId });
+        }
+      }
+      assert.ok(starts.bob >= 25 && starts.ada >= 25, JSON.stringify(starts));
+    });
   });
 
   describe(`${name}: what the upstream's other answers mean`, () => {

@@ -105,7 +105,7 @@ describe("after a refusal", () => {
 
 describe("a caller whose calls all break their connection", () => {
   it("sends each of them once, and costs another caller nothing", async (t: TestContext) => {
-    const gateway = await startGateway();
+    const gateway = await startGateway({ rateLimit: { startsPerSecond: 20 } });
     const { simulator } = gateway;
     let isOver = false;
     try {
