@@ -3,7 +3,7 @@
 //
 //   --only F1,F2   these experiments alone         --json FILE      the values of each seed
 //   --seeds N      runs of each (default 5)        --markdown FILE  the tables
-//   --wall         F1 and F2 over real sockets     --svg FILE       the chart (default docs/images/scheduling.svg)
+//   --wall         F1, F2, F13 over real sockets   --svg FILE       the chart (default docs/images/scheduling.svg)
 
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -6,12 +6,20 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { PolicyLimits } from "./policy.ts";
 
 export interface Deployment extends AsyncDisposable {
   readonly chatUrl: string;
   tokenOf(userId: string): string;
-  /** When the simulator judged that its limits were exceeded, on its own clock. */
-  listViolationTimes(): Promise<number[]>;
+  report(): Promise<UpstreamTimes>;
+}
+
+/** On the simulator's own clock. */
+export interface UpstreamTimes {
+  /** When it judged that its limits were exceeded. */
+  readonly violationTimes: readonly number[];
+  /** Of its newest 10,000 calls. */
+  readonly arrivalTimes: readonly number[];
 }
 
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
@@ -19,8 +27,8 @@ const upstreamKey = "bench.simulated-secret";
 const startMsMax = 15_000;
 const endMsMax = 5_000;
 
-/** Two starts a second, in the gateway as in the simulator. */
-export async function startDeployment(userIds: readonly string[]): Promise<Deployment> {
+/** The same rate in the gateway and in the simulator. */
+export async function startDeployment(userIds: readonly string[], limits: PolicyLimits): Promise<Deployment> {
   const folder = mkdtempSync(join(tmpdir(), "glm-proxy-bench-"));
   const children: ChildProcess[] = [];
   async function stop(): Promise<void> {
@@ -28,10 +36,18 @@ export async function startDeployment(userIds: readonly string[]): Promise<Deplo
     rmSync(folder, { recursive: true, force: true });
   }
   try {
-    const simulator = start(folder, ["simulate", "--port", "0", "--rate", "2", "--key", upstreamKey]);
+    const simulator = start(folder, [
+      "simulate",
+      "--port",
+      "0",
+      "--rate",
+      `${limits.startsPerSecond}`,
+      "--key",
+      upstreamKey,
+    ]);
     children.push(simulator);
     const baseUrl = await findInOutput(simulator, /(http:\S+)/);
-    writeFileSync(join(folder, "config.toml"), toConfig(userIds, baseUrl), { mode: 0o600 });
+    writeFileSync(join(folder, "config.toml"), toConfig(userIds, limits, baseUrl), { mode: 0o600 });
     const gateway = start(folder, ["serve", "--config", "config.toml"]);
     children.push(gateway);
     const origin = `http://127.0.0.1:${await findInOutput(gateway, /"port":(\d+).*"msg":"ready"/)}`;
@@ -40,7 +56,7 @@ export async function startDeployment(userIds: readonly string[]): Promise<Deplo
     return {
       chatUrl: `${origin}/chat/completions`,
       tokenOf: (userId) => tokens.get(userId) ?? "",
-      listViolationTimes: () => readViolations(new URL("/__sim/report", baseUrl)),
+      report: () => readReport(new URL("/__sim/report?arrivals=10000", baseUrl)),
       [Symbol.asyncDispose]: stop,
     };
   } catch (error) {
@@ -49,7 +65,7 @@ export async function startDeployment(userIds: readonly string[]): Promise<Deplo
   }
 }
 
-function toConfig(userIds: readonly string[], baseUrl: string): string {
+function toConfig(userIds: readonly string[], limits: PolicyLimits, baseUrl: string): string {
   const users = userIds.map((userId) => `[[auth.users]]\nusername = "${userId}"\npassword = "${toPassword(userId)}"\n`);
   return `
 [server]
@@ -63,9 +79,9 @@ ${users.join("")}
 api_key = "${upstreamKey}"
 base_url = "${baseUrl}"
 [rate_limit]
-requests_per_second = 2
-queue_capacity = 20
-queue_timeout_seconds = 5
+requests_per_second = ${limits.startsPerSecond}
+queue_capacity = ${limits.queueCapacity}
+queue_timeout_seconds = ${limits.queueTimeoutMs / 1_000}
 [log]
 level = "info"
 `;
@@ -114,7 +130,10 @@ async function logIn(origin: string, username: string): Promise<string> {
   return token;
 }
 
-async function readViolations(url: URL): Promise<number[]> {
-  const report = (await (await fetch(url)).json()) as { violations: { at: number }[] };
-  return report.violations.map(({ at }) => at);
+async function readReport(url: URL): Promise<UpstreamTimes> {
+  const report = (await (await fetch(url)).json()) as Record<"violations" | "arrivals", { at: number }[]>;
+  return {
+    violationTimes: report.violations.map(({ at }) => at),
+    arrivalTimes: report.arrivals.map(({ at }) => at),
+  };
 }

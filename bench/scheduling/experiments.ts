@@ -8,6 +8,7 @@ import { micro } from "./experiments/micro.ts";
 import { retries } from "./experiments/retries.ts";
 import { bursts, flood, realTrace } from "./experiments/sharing.ts";
 import { slots } from "./experiments/slots.ts";
+import { spacing } from "./experiments/spacing.ts";
 import { waiting } from "./experiments/waiting.ts";
 import { unequalShares } from "./experiments/weights.ts";
 
@@ -23,4 +24,5 @@ export const experiments: readonly Experiment[] = [
   retries,
   micro,
   guard,
+  spacing,
 ];

@@ -1,5 +1,5 @@
-// F1 and F2 on the wall clock: the first minute of the same calls, over real sockets, to the gateway as it is shipped
-// and from it to the simulator, which judges. The same minute in virtual time stands beside it: they should agree.
+// F1, F2 and F13 on the wall clock: the same calls, of F1 and F2 the first minute, over real sockets, to the gateway as
+// it is shipped and from it to the simulator, which judges. The same in virtual time stands beside it: they should agree.
 //
 //   this process: clients ── sockets ──▶ glm-proxy serve ── sockets ──▶ glm-proxy simulate
 //
@@ -10,6 +10,7 @@ import { type Deployment, startDeployment } from "./deployment.ts";
 import type { Column } from "./experiment.ts";
 import { runSoundly } from "./experiment.ts";
 import { createFloodScenario, createVtcScenario } from "./experiments/sharing.ts";
+import { columns as spacingColumns, spacingRates } from "./experiments/spacing.ts";
 import {
   computeCallJain,
   computeLateShare,
@@ -25,7 +26,7 @@ import type { CallHistory } from "./policy.ts";
 import type { RunResult, Scenario } from "./run.ts";
 import { computeShare, countWhere } from "./statistics.ts";
 import { count, percent, ratio, type Section, seconds } from "./table.ts";
-import { cutTrace, type PlannedCall } from "./trace.ts";
+import { cutTrace, type PlannedCall, plainCall } from "./trace.ts";
 import { plainUpstream } from "./upstream.ts";
 
 const minuteMs = 60_000;
@@ -37,11 +38,6 @@ const frameMs = 20;
 /** The simulator's own time to the first byte. */
 const firstByteMs = 30;
 const callTimeoutMs = 30_000;
-
-const experiments = [
-  { id: "F1", title: "A real trace", create: createVtcScenario },
-  { id: "F2", title: "The same and one user with 10 calls a second", create: createFloodScenario },
-] as const;
 
 const columns: readonly Column[] = [
   { name: "calls", format: count, measure: ({ calls }) => calls.length },
@@ -58,31 +54,41 @@ const columns: readonly Column[] = [
   { name: "broken", format: count, measure: ({ calls }) => countWhere(calls, ({ outcome }) => outcome === "open") },
 ];
 
+const socketNote =
+  "One run. Over sockets, a wait is the time to the answer's head less the simulator's 30 ms; violations are what the simulator judged.";
+const minuteNote =
+  "Its first minute. Limit 2 a second, queue 20, timeout 5 s. Light: users with at most three calls in the minute.";
+const traces = [
+  { id: "F1", title: "A real trace", create: createVtcScenario },
+  { id: "F2", title: "The same and one user with 10 calls a second", create: createFloodScenario },
+].map((trace) => ({ ...trace, note: minuteNote, columns, create: (seed: number) => cutScenario(trace.create(seed)) }));
+const rates = spacingRates.map((rate) => ({ ...rate, note: "As F13 in virtual time.", columns: spacingColumns }));
+
 const listLightServed = (run: RunResult) => listLight(run, lightRequestsMax).filter(isServed);
 
 export async function measureOverSockets(chosen: readonly string[] | undefined): Promise<readonly Section[]> {
   const sections: Section[] = [];
-  for (const { id, title, create } of experiments) {
-    if (chosen && !chosen.includes(id)) continue;
-    const scenario = cutScenario(create(1));
+  for (const { id, title, note, columns: measured, create } of [...traces, ...rates]) {
+    if (chosen && !chosen.includes(id.split(" ")[0] as string)) continue;
+    const scenario = toCalmNetwork(create(1));
     const virtual = await runSoundly(scenario, chooseOurs({ name: "glm-proxy" }), 1);
     const real = await runOverSockets(scenario);
     sections.push({
       id: `${id} over sockets`,
-      title: `${title}, its first minute`,
-      note: "One run. Limit 2 a second, queue 20, timeout 5 s. Light: users with at most three calls in the minute. Over sockets, a wait is the time to the answer's head less the simulator's 30 ms; violations are what the simulator judged.",
-      columns: ["", ...columns.map(({ name }) => name)],
+      title,
+      note: `${note} ${socketNote}`,
+      columns: ["", ...measured.map(({ name }) => name)],
       rows: [
-        { name: "over sockets", cells: toCells(real) },
-        { name: "in virtual time", cells: toCells(virtual) },
+        { name: "over sockets", cells: toCells(real, measured) },
+        { name: "in virtual time", cells: toCells(virtual, measured) },
       ],
     });
   }
   return sections;
 }
 
-function toCells(run: RunResult): Section["rows"][number]["cells"] {
-  return columns.map(({ format, measure }) => ({ values: [measure(run)], format }));
+function toCells(run: RunResult, measured: readonly Column[]): Section["rows"][number]["cells"] {
+  return measured.map(({ format, measure }) => ({ values: [measure(run)], format }));
 }
 
 function cutScenario(scenario: Scenario): Scenario {
@@ -90,25 +96,32 @@ function cutScenario(scenario: Scenario): Scenario {
     ...call,
     outputTokens: Math.min(framesMax, call.outputTokens),
   }));
-  return {
-    ...scenario,
-    calls,
-    durationMs: minuteMs,
-    upstream: { ...plainUpstream, ...scenario.upstream, jitterMs: 1 },
-  };
+  return { ...scenario, calls, durationMs: minuteMs };
+}
+
+function toCalmNetwork(scenario: Scenario): Scenario {
+  return { ...scenario, upstream: { ...plainUpstream, ...scenario.upstream, jitterMs: 1 } };
 }
 
 async function runOverSockets(scenario: Scenario): Promise<RunResult> {
   const userIds = [...new Set(scenario.calls.map(({ userId }) => userId))];
-  await using deployment = await startDeployment(userIds);
+  await using deployment = await startDeployment(userIds, scenario.limits);
   const agent = new Agent({ keepAlive: true });
   const startedAt = performance.now() + 100;
   const calls = await Promise.all(
     scenario.calls.map((plan, index) => callAt(deployment, agent, plan, index, startedAt)),
   );
   agent.destroy();
-  const violationTimes = await deployment.listViolationTimes();
-  const upstream = { sendCount: 0, violationTimes, refusals: [], stays: [], strangerStays: [] };
+  const { violationTimes, arrivalTimes } = await deployment.report();
+  // How long they stayed is not told.
+  const stays = arrivalTimes.map((at) => ({ from: at, to: at, lengths: plainCall }));
+  const upstream = {
+    sendCount: stays.length,
+    violationTimes: [...violationTimes],
+    refusals: [],
+    stays,
+    strangerStays: [],
+  };
   return { calls, upstream, scenario, complaints: [] };
 }
 

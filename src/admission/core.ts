@@ -113,7 +113,7 @@ export interface CoreOptions {
   readonly observer?: DecisionObserver;
   /** For the decisions on single calls, asked anew for each: null, nobody wants to know, and none is made. */
   readonly tracer?: () => DecisionObserver | null;
-  /** Costs within which the earliest deadline goes first; 0: strictly by virtual time. Default 1. */
+  /** Costs within which a call goes first whose time is up after as many; 0: strictly by virtual time. Default 1. */
   readonly deadlineWindow?: number;
   /** What a call costs. Default: lane-milliseconds of the scarcest resource. Others are there to be compared with. */
   readonly price?: Price;

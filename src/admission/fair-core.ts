@@ -394,7 +394,7 @@ class FairCore implements SchedulerCore {
     return grant;
   }
 
-  /** Virtual time within which the earliest deadline goes first. */
+  /** Virtual time within which a call goes first whose time is up. */
   get #windowMs(): number {
     return (this.#options.deadlineWindow ?? 1) * this.#costs.typicalMs;
   }

@@ -116,6 +116,7 @@ export class Hold {
   readonly #reservedTokens: number;
   /** Debt: the estimate counts from the send and what it lacked is added at the end. Else it is held to the end. */
   readonly #isDebt: boolean;
+  readonly #slotBeforeAt: number;
   readonly #slotAt: number;
   #sentAt = 0;
   #isSent = false;
@@ -128,7 +129,9 @@ export class Hold {
     this.#tokens = gates.tokenLog;
     this.#reservedTokens = tokens;
     this.#isDebt = isDebt;
-    this.#slotAt = gates.pacer?.take(now, hasWaited, gates.window?.openedAt ?? now) ?? now;
+    this.#slotBeforeAt = gates.pacer?.slotAt ?? now;
+    gates.pacer?.take(now, hasWaited, gates.window?.openedAt ?? now);
+    this.#slotAt = gates.pacer?.slotAt ?? now;
     gates.inFlight++;
     this.#window?.reserve();
     if (!this.#tokens) return;
@@ -148,7 +151,7 @@ export class Hold {
     if (this.#isSent) return;
     this.#isSent = true;
     this.#window?.refund();
-    this.gates.pacer?.giveBack(this.#slotAt);
+    this.gates.pacer?.giveBack(this.#slotAt, this.#slotBeforeAt);
     if (this.#settle()) this.#tokens?.spend(this.#reservedTokens, 0, 0);
   }
 

@@ -144,14 +144,14 @@ export class LaneQueue<Call extends QueuedCall> {
   }
 
   /**
-   * Who is next: the least virtual time of class, of user, of session. Among users within `windowMs` of the least, the
-   * earliest deadline. Null when nobody may start.
+   * Who is next: the least virtual time of class, of user, of session. Before it goes a user within `windowMs` of the
+   * least whose call would be too late after so much time; of several, the earliest deadline. Null when nobody may start.
    */
-  next(windowMs: number): Next<Call> | null {
+  next(windowMs: number, now: number): Next<Call> | null {
     const byClass = this.#root.ready?.first;
     if (!byClass) return null;
     const users = byClass.ready as Heap<Position<Call>>;
-    const byUser = pickUser(users, windowMs);
+    const byUser = pickUser(users, windowMs, now);
     const bySession = byUser.ready?.first as Position<Call>;
     return {
       call: bySession.calls?.first?.item as Call,
@@ -212,16 +212,25 @@ export function isBefore<Call extends QueuedCall>(a: Next<Call>, b: Next<Call>):
   return a.call.sequence < b.call.sequence;
 }
 
-function pickUser<Call extends QueuedCall>({ items }: Heap<Position<Call>>, windowMs: number): Position<Call> {
-  let best = items[0] as Position<Call>;
-  if (windowMs <= 0) return best;
-  const latest = best.share.virtualTime + windowMs;
+function pickUser<Call extends QueuedCall>(
+  { items }: Heap<Position<Call>>,
+  windowMs: number,
+  now: number,
+): Position<Call> {
+  const least = items[0] as Position<Call>;
+  if (windowMs <= 0) return least;
+  let best = least;
+  let earliestAt = Math.min(least.headDeadlineAt, now + windowMs);
+  const latest = least.share.virtualTime + windowMs;
   // The users within the window are a tree at the heap's top: an item outside has none inside below it.
   const leaders = [0];
   for (let taken = 0; taken < leaders.length && taken < leadersMax; taken++) {
     const index = leaders[taken] as number;
     const candidate = items[index] as Position<Call>;
-    if (candidate.headDeadlineAt < best.headDeadlineAt) best = candidate;
+    if (candidate.headDeadlineAt < earliestAt) {
+      best = candidate;
+      earliestAt = candidate.headDeadlineAt;
+    }
     for (const child of [2 * index + 1, 2 * index + 2]) {
       const item = items[child];
       if (item && item.share.virtualTime <= latest) leaders.push(child);

@@ -56,7 +56,7 @@ export class Lanes {
   #candidate(lane: Lane, windowMs: number, now: number): Next<QueuedWaiter> | null {
     this.#opensAt = Number.POSITIVE_INFINITY;
     while (lane.queue.size > 0) {
-      const next = lane.queue.next(windowMs);
+      const next = lane.queue.next(windowMs, now);
       if (!next) return null;
       const { to, tokens } = next.call;
       const at = this.#pool.laneOpenAt(to, tokens, now);

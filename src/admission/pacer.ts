@@ -8,23 +8,33 @@
 //   ──────●●●●─────────────────●───────●───────●───────●───────●───────●───▶
 
 /**
- * Timers fire late, and the window opens late by what the sends before were late. So much is made up for, or each
- * delay would lower the rate. More than that is not: after a stall, nothing is owed.
+ * What is late, be it a timer or a send, is made up for, or each delay would lower the rate: as long as the slots are no
+ * more than this part of the window ahead. Beyond that nothing is owed.
  */
-const latenessMsMax = 10;
+const latenessShare = 0.1;
+/** It is made up for by starts that are a little closer together, as far as timers of a millisecond can tell. */
+const catchUpShare = 0.75;
+const timerMs = 2;
 
 export class Pacer {
   /** From one slot to the next; 0: no limit. */
   spacingMs = 0;
   /** Unused slots of so much time may be used at once when nobody waits. */
   #burstMs = 0;
+  /** Between two starts, when slots are made up for. */
+  #closestMs = 0;
+  #latenessMsMax = 0;
   /** The slot of the last start, which is never later than the start itself. */
-  #slotAt = Number.NEGATIVE_INFINITY;
+  slotAt = Number.NEGATIVE_INFINITY;
+  /** When the last start came, if its call had waited. */
+  #startedAt = Number.NEGATIVE_INFINITY;
 
   /** Keeps the last slot: the next one follows it at the new distance. */
   configure(startsMax: number, windowMs: number): void {
     this.spacingMs = windowMs / startsMax;
     this.#burstMs = windowMs - this.spacingMs;
+    this.#closestMs = Math.max(0, this.spacingMs * catchUpShare - timerMs);
+    this.#latenessMsMax = windowMs * latenessShare;
   }
 
   /** Nothing limits the starts. */
@@ -34,22 +44,24 @@ export class Pacer {
 
   /** When the next start may come: at most one space after the last. */
   get opensAt(): number {
-    return this.#slotAt + this.spacingMs;
+    return Math.max(this.slotAt + this.spacingMs, this.#startedAt + this.#closestMs);
   }
 
-  /** A call starts that did or did not wait, in a window that has had room since then. The slot it takes. */
-  take(now: number, hasWaited: boolean, windowOpenedAt: number): number {
-    const dueAt = this.opensAt;
-    if (!hasWaited) this.#slotAt = Math.max(dueAt, now - this.#burstMs);
+  /** A call starts that did or did not wait, in a window that has had room since then: it takes a slot. */
+  take(now: number, hasWaited: boolean, windowOpenedAt: number): void {
+    const dueAt = this.slotAt + this.spacingMs;
+    this.#startedAt = hasWaited ? now : Number.NEGATIVE_INFINITY;
+    if (!hasWaited) this.slotAt = Math.max(dueAt, now - this.#burstMs);
     else {
-      const wasShut = windowOpenedAt - dueAt > latenessMsMax;
-      this.#slotAt = Math.max(wasShut ? windowOpenedAt : dueAt, now - latenessMsMax);
+      const wasShut = windowOpenedAt - dueAt > this.#latenessMsMax;
+      this.slotAt = Math.max(wasShut ? windowOpenedAt : dueAt, now - this.#latenessMsMax);
     }
-    return this.#slotAt;
   }
 
   /** The start did not come to pass. Only the newest slot can be used again; earlier ones have gone by. */
-  giveBack(slotAt: number): void {
-    if (slotAt === this.#slotAt) this.#slotAt -= this.spacingMs;
+  giveBack(slotAt: number, slotBeforeAt: number): void {
+    if (slotAt !== this.slotAt) return;
+    this.slotAt = slotBeforeAt;
+    this.#startedAt = Number.NEGATIVE_INFINITY;
   }
 }

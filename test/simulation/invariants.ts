@@ -9,8 +9,8 @@ import type { CoreDriver, DrivenCall, SendRecord } from "./core-driver.ts";
 /** Milliseconds: sums of windows such as 1000 * 2 / 3 may differ in the last digit. */
 const tolerance = 1e-6;
 
-/** So much of a delay is made up for. */
-const latenessMsMax = 10;
+/** So much of a window, delays of starts are made up for. */
+const latenessShare = 0.1;
 
 /** A set of calls that share gates, and what the limits of these gates are. */
 interface Scope {
@@ -214,7 +214,7 @@ export function assertSpacing(driver: CoreDriver, granted: DrivenCall): void {
       ({ call, upstreamKey, wasTaken, at }) => wasTaken && at >= driver.configuredAt && scope.holds(call, upstreamKey),
     );
     for (const [count, { at, hasWaited }] of starts.toReversed().entries()) {
-      const atOnceMs: number = hasWaited ? latenessMsMax : window.windowMs - spacingMs;
+      const atOnceMs: number = hasWaited ? window.windowMs * latenessShare : window.windowMs - spacingMs;
       assert.ok(
         count * spacingMs <= driver.now - at + atOnceMs + tolerance,
         `${scope.name}: ${count} starts in the ${driver.now - at} ms after one that ${hasWaited ? "had" : "had not"} waited, a space being ${spacingMs} ms`,

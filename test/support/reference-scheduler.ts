@@ -22,7 +22,7 @@ interface Running {
   readonly key: KeyLimits;
   readonly chargedMs: number;
   /** What it takes of the even spacing, by scope. */
-  readonly slots: ReadonlyMap<string, number>;
+  readonly slots: ReadonlyMap<string, { readonly at: number; readonly beforeAt: number }>;
   sentAt: number | null;
 }
 
@@ -55,8 +55,11 @@ const meanShare = 0.2;
 const minuteMs = 60_000;
 /** An account without a bound counts as four times the largest, and at least so many places. */
 const unboundPlacesMin = 8;
-/** A start may be late by so much, and the next one comes as if it was not. */
-const latenessMsMax = 10;
+/** A start may be late by so much of the window, and the slots go on as if it was not. */
+const latenessShare = 0.1;
+/** The next one then comes sooner, but not by more than this. */
+const catchUpShare = 0.75;
+const timerMs = 2;
 /** Tokens are forgotten by the tenth of a second. */
 const tokenStepMs = 100;
 
@@ -86,8 +89,9 @@ export class ReferenceScheduler {
   readonly #means = new Map<string, Means>();
   /** Calls that each key was chosen for, by its weight, and the fewest when one was last chosen. */
   readonly #turns = new Map<KeyLimits, number>();
-  /** When the last start was due, by scope. */
+  /** When the last start was due, and when it came if its call had waited, by scope. */
   readonly #slots = new Map<string, number>();
+  readonly #lastStarts = new Map<string, number>();
   #leastTurns = 0;
   #sequence = 0;
 
@@ -131,10 +135,11 @@ export class ReferenceScheduler {
     const { call, key, chargedMs, slots, sentAt } = this.#running.get(callId) as Running;
     this.#running.delete(callId);
     if (sentAt === null) {
-      for (const { name, startsMax, windowMs } of this.#spacedScopes(key, call)) {
-        const slotAt = slots.get(name) as number;
+      for (const [name, { at, beforeAt }] of slots) {
         // If nothing has started since, it is as if this had not either.
-        if (this.#slots.get(name) === slotAt) this.#slots.set(name, slotAt - windowMs / startsMax);
+        if (this.#slots.get(name) !== at) continue;
+        this.#slots.set(name, beforeAt);
+        this.#lastStarts.delete(name);
       }
       this.#pay(call, -chargedMs);
       return;
@@ -240,7 +245,7 @@ export class ReferenceScheduler {
         serves(key, call) &&
         // After a call beyond the limit it is shut for all.
         this.#tokensAt(key, 0, now) <= now &&
-        this.#spacedScopes(key, call).every((scope) => this.#slotAfterLast(scope) <= now) &&
+        this.#spacedScopes(key, call).every((scope) => this.#isSpaced(scope, now)) &&
         this.#hasRoom(key, sendGuardMs, now, true, isOfKey) &&
         (!model || this.#hasRoom(model, sendGuardMs, now, true, isOfModel))
       );
@@ -335,6 +340,12 @@ export class ReferenceScheduler {
     return (this.#slots.get(name) ?? Number.NEGATIVE_INFINITY) + windowMs / startsMax;
   }
 
+  #isSpaced(scope: SpacedScope, now: number): boolean {
+    const lastAt = this.#lastStarts.get(scope.name) ?? Number.NEGATIVE_INFINITY;
+    const spacingMs = scope.windowMs / scope.startsMax;
+    return this.#slotAfterLast(scope) <= now && lastAt + Math.max(0, spacingMs * catchUpShare - timerMs) <= now;
+  }
+
   /** A call that did not have to wait may use slots of the last window; one that had may be late for its own. */
   #takeSlot(scope: SpacedScope, hasWaited: boolean, now: number): number {
     const { startsMax, windowMs, isIn } = scope;
@@ -344,15 +355,21 @@ export class ReferenceScheduler {
     const sends = this.#sends.filter(isIn).sort((a, b) => b.at - a.at);
     const lastInWay = sends[startsMax - 1 - unsent.length];
     const openedAt = lastInWay ? lastInWay.at + windowMs : Number.NEGATIVE_INFINITY;
+    const latenessMsMax = windowMs * latenessShare;
     return Math.max(openedAt - dueAt > latenessMsMax ? openedAt : dueAt, now - latenessMsMax);
   }
 
   #start({ call, arrivedAt }: Waiting, key: KeyLimits, now: number): void {
-    const slots = new Map<string, number>();
+    const hasWaited = arrivedAt < now;
+    const slots = new Map<string, { at: number; beforeAt: number }>();
     for (const scope of this.#spacedScopes(key, call)) {
-      slots.set(scope.name, this.#takeSlot(scope, arrivedAt < now, now));
+      const beforeAt = this.#slots.get(scope.name) ?? Number.NEGATIVE_INFINITY;
+      slots.set(scope.name, { at: this.#takeSlot(scope, hasWaited, now), beforeAt });
     }
-    for (const [name, slotAt] of slots) this.#slots.set(name, slotAt);
+    for (const [name, { at }] of slots) {
+      this.#slots.set(name, at);
+      this.#lastStarts.set(name, hasWaited ? now : Number.NEGATIVE_INFINITY);
+    }
     const known = this.#means.get(`${call.model} ${call.userId}`) ?? this.#means.get(call.model);
     const chargedMs = this.#priceOf(call, known ?? { slotMs: 0, tokens: 0 });
     for (const node of this.#pathOf(call)) {
