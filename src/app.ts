@@ -81,9 +81,15 @@ export async function createApp(
   });
   const scheduler = createFamilyScheduler(settings.rateLimit, clock, { observer: noteDecision, tracer });
   const product = `glm-proxy/${version}`;
-  const collectBudget = createByteBudget(bytesMax.collected);
-  const { upstreams: targets } = settings.glm;
-  const upstream = createUpstreamPool({ targets, product, proxy: settings.proxy, clock, collectBudget });
+  const upstream = createUpstreamPool({
+    targets: settings.glm.upstreams,
+    product,
+    proxy: settings.proxy,
+    clock,
+    collectBudget: createByteBudget(bytesMax.collected),
+    connectTimeoutMs: settings.glm.connectTimeoutMs,
+    firstEventMs: () => settings.glm.firstEventMs,
+  });
   const unsentBudget = createByteBudget(bytesMax.unsent);
   const cache = createAnswerCache({ settings: settings.cache, clock, unsentBudget });
   const calls = createCallRegistry(clock);
@@ -196,6 +202,7 @@ export async function createApp(
     if (record.refusal?.reason === "internal_error") log.error({ ...fields, err: record.refusal.cause }, "call failed");
     else log.info(fields, `call ${record.outcome}`);
     if (record.refusal?.reason === "upstream_account") log.error(fields, "the upstream refuses our account or key");
+    if (record.refusal?.reason === "upstream_exposed_key") log.error(fields, "the upstream's answer contained its key");
   }
 
   /** What concerns the upstream and its limits. */

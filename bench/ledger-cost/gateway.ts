@@ -65,6 +65,8 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
     proxy: null,
     clock,
     collectBudget: budget(),
+    connectTimeoutMs: 10_000,
+    firstEventMs: () => 1_000,
   });
   const calls = createCallRegistry(clock);
   const metrics = createMetrics({

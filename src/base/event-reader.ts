@@ -27,6 +27,9 @@ export interface EventReader {
   findMatter(text: string, start: number, end: number): number;
 }
 
+const pingPattern = /^\s*\{\s*"type"\s*:\s*"ping"\s*\}\s*$/;
+const errorNamePattern = /^event: ?error$/;
+
 type Fields = Record<string, unknown>;
 
 /** How one format's events are read: which of them to look into, and what their JSON says. */
@@ -56,7 +59,8 @@ export function createEventReader(format: AnswerFormat): EventReader {
         return false;
       }
       const fields = parseFields(data);
-      return fields !== null && read(fields, facts);
+      if (isNamedError(event)) facts.error = { error: fields?.error ?? fields ?? data };
+      return fields !== null && facts.error === null && read(fields, facts);
     },
   };
 }
@@ -126,9 +130,15 @@ function toFields(value: unknown): Fields {
   return typeof value === "object" && value !== null ? (value as Fields) : {};
 }
 
+/** Some say it by the event's name alone, with words of any shape. */
+function isNamedError(event: Buffer): boolean {
+  const name = readLines(event).findLast((line) => line === "event" || line.startsWith("event:"));
+  return name !== undefined && errorNamePattern.test(name);
+}
+
 /** By what stands in it, wherever events end: spares most events their parsing. */
 function findMatterInChat(text: string, start: number): number {
-  let at = find(text, "[DONE]", start);
+  let at = Math.min(find(text, "[DONE]", start), findErrorName(text, start));
   for (const member of ['"finish_reason"', '"usage"', '"error"']) at = Math.min(at, findValue(text, member, start));
   return at;
 }
@@ -136,6 +146,13 @@ function findMatterInChat(text: string, start: number): number {
 function find(text: string, wanted: string, from: number): number {
   const at = text.indexOf(wanted, from);
   return at === -1 ? text.length : at;
+}
+
+function findErrorName(text: string, from: number): number {
+  for (let at = text.indexOf("event:", from); at !== -1; at = text.indexOf("event:", at + 1)) {
+    if (text.startsWith("error", text[at + 6] === " " ? at + 7 : at + 6)) return at;
+  }
+  return text.length;
 }
 
 /** Where the member has a value that is not null. */
@@ -153,7 +170,8 @@ function findBesideDeltas(ending: string): EventReader["findMatter"] {
   return (text, start, end) => {
     if (!text.startsWith("event:", start)) return start;
     const name = text.slice(start, Math.min(find(text, "\n", start), end)).trimEnd();
-    return name.endsWith(ending) ? end : start;
+    // The last of several names counts.
+    return name.endsWith(ending) && find(text, "event:", start + 1) >= end ? end : start;
   };
 }
 
@@ -166,9 +184,9 @@ function parseFields(data: string): Fields | null {
   }
 }
 
-/** Whether there is more in it than comments and the like, which readers of events never see. */
+/** Whether there is more in it than signs of life: comments, which readers of events never see, and Anthropic's pings. */
 export function hasData(events: Buffer): boolean {
-  return readData(events) !== null;
+  return readDataLines(events).some((line) => !pingPattern.test(line));
 }
 
 /** Whether the last bytes of a stream, which no blank line ends, are an event all the same and not a piece of one. */
@@ -190,10 +208,19 @@ function isJson(text: string): boolean {
 
 /** The event's data lines, joined; null when it has none. */
 function readData(event: Buffer): string | null {
-  const lines = event
+  const lines = readDataLines(event);
+  return lines.length === 0 ? null : lines.join("\n");
+}
+
+function readDataLines(event: Buffer): string[] {
+  return readLines(event)
+    .filter((line) => line === "data" || line.startsWith("data:"))
+    .map((line) => line.slice(5).replace(/^ /, ""));
+}
+
+function readLines(event: Buffer): string[] {
+  return event
     .toString("utf8")
     .replace(/^\uFEFF/, "")
     .split(/\r\n|\r|\n/);
-  const data = lines.filter((line) => line === "data" || line.startsWith("data:"));
-  return data.length === 0 ? null : data.map((line) => line.slice(5).replace(/^ /, "")).join("\n");
 }

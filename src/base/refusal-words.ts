@@ -187,6 +187,10 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
     (f) => `Cannot use GLM's answer: it is larger than ${f.limit} bytes.`,
     (f) => `GLM 的回答过大：上限为 ${f.limit} 字节。`,
   ],
+  upstream_exposed_key: [
+    () => "The answer was withheld: it contained the gateway's own key for GLM. Tell the gateway's operator.",
+    () => "回答已被拦截：其中包含网关自己的 GLM 密钥。请联系网关管理员。",
+  ],
   upstream_truncated: [
     () => "The answer is incomplete: GLM ended the stream before it was finished.",
     () => "回答不完整：GLM 提前结束了数据流。",

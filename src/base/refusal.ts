@@ -80,6 +80,7 @@ const rules = {
   upstream_protocol: rule(502, "upstream_error", true),
   upstream_unexpected: rule(502, "upstream_error"),
   upstream_too_large: rule(502, "upstream_error"),
+  upstream_exposed_key: rule(502, "upstream_error"),
   upstream_truncated: rule(502, "upstream_error", true),
   upstream_connect_timeout: rule(504, "timeout_error"),
   upstream_first_byte_timeout: rule(504, "timeout_error"),

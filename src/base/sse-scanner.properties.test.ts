@@ -152,10 +152,14 @@ function scan({ bytes, cuts }: Stream, options: SseScannerOptions): Scanned {
   };
 }
 
+const errorMark = "event named error: ";
+
 /** The data of all events, as another parser reads them. Unfinished ones are not among them. */
 function readEvents(bytes: Buffer): string[] {
   const events: string[] = [];
-  const parser = createParser({ onEvent: ({ data }) => events.push(data) });
+  const parser = createParser({
+    onEvent: ({ event, data }) => events.push(event === "error" ? errorMark + data : data),
+  });
   parser.feed(bytes.toString());
   return events;
 }
@@ -179,11 +183,12 @@ function isJson(text: string): boolean {
 }
 
 function isErrorOf(format: AnswerFormat, data: string): boolean {
+  if (data.startsWith(errorMark)) return !isEndOf(format, data);
   return isJson(data) && JSON.stringify(JSON.parse(data)) === JSON.stringify(errorData[format]);
 }
 
 function isEndOf(format: AnswerFormat, data: string): boolean {
-  if (data.startsWith("[DONE]")) return true;
+  if (data.replace(errorMark, "").startsWith("[DONE]")) return true;
   return (
     (format === "messages" || format === "responses") &&
     isJson(data) &&

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createParser } from "eventsource-parser";
 import fc from "fast-check";
-import { createSseScanner, findLeadingError } from "./sse-scanner.ts";
+import { createOpeningScanner, createSseScanner } from "./sse-scanner.ts";
 
 const frame = (value: object) => `data: ${JSON.stringify(value)}\n\n`;
 const delta = (content: string) => frame({ choices: [{ index: 0, delta: { content } }] });
@@ -131,12 +131,64 @@ function readEvents(text: string): string[] {
   return events;
 }
 
-describe("findLeadingError()", () => {
+describe("createOpeningScanner()", () => {
+  const failure = frame({ error: { code: "1302", message: "m" } });
+  const found = { error: { error: { code: "1302", message: "m" } } };
+  /** What it says when these come, one after the other; the last: at the end. */
+  const open = (...pieces: string[]) => {
+    const scanner = createOpeningScanner("chat");
+    return [...pieces.map((piece) => scanner.push(Buffer.from(piece))), scanner.flush()];
+  };
+
   it("finds an error that is the first event, and only that", () => {
-    const failure = frame({ error: { code: "1302", message: "m" } });
-    assert.deepEqual(findLeadingError(Buffer.from(failure)), { error: { code: "1302", message: "m" } });
-    assert.deepEqual(findLeadingError(Buffer.from(`: wait\n\n${failure}`)), { error: { code: "1302", message: "m" } });
-    assert.equal(findLeadingError(Buffer.from(delta("a") + failure)), null);
-    assert.equal(findLeadingError(Buffer.from(failure.slice(0, 20))), null);
+    assert.deepEqual(open(failure)[0], found);
+    assert.equal(open(delta("a"))[0], "begun");
+    assert.equal(open(delta("a") + failure)[0], "begun");
+    assert.equal(open(done)[0], "begun");
+  });
+
+  it("does not take signs of life for an event", () => {
+    const signs = [
+      ": wait\n\n",
+      "\n\n",
+      "retry: 1000\n\n",
+      'event: ping\ndata: {"type": "ping"}\n\n',
+      "\uFEFF: x\r\n\r\n",
+    ];
+    for (const sign of signs) {
+      assert.equal(open(sign)[0], "unknown", sign);
+      assert.deepEqual(open(sign + failure)[0], found, sign);
+      assert.deepEqual(open(sign, failure).slice(0, 2), ["unknown", found], sign);
+      assert.equal(open(sign + delta("a"))[0], "begun", sign);
+    }
+  });
+
+  it("says the same however the bytes are cut", () => {
+    const cut = fc.tuple(fc.constantFrom("", ": x\n\n"), fc.boolean(), fc.nat(60), fc.nat(60));
+    fc.assert(
+      fc.property(cut, ([before, isFailure, one, other]) => {
+        const text = before + (isFailure ? failure : delta("a"));
+        const [first, second] = [Math.min(one, other), Math.max(one, other)];
+        const said = open(text.slice(0, first), text.slice(first, second), text.slice(second)).slice(0, 3);
+        assert.deepEqual(
+          said.find((opening) => opening !== "unknown"),
+          isFailure ? found : "begun",
+        );
+      }),
+    );
+  });
+
+  it("finds an error in a last event that no blank line ends", () => {
+    assert.deepEqual(open(failure.trimEnd()), ["unknown", found]);
+    assert.deepEqual(open('data: {"choices"'), ["unknown", "unknown"]);
+  });
+
+  it("takes an event that is named so for an error, whatever its words' shape", () => {
+    assert.deepEqual(open('event: error\ndata: {"message":"m","type":"x"}\n\n')[0], {
+      error: { error: { message: "m", type: "x" } },
+    });
+    assert.deepEqual(open("event:error\r\ndata: gone\r\n\r\n")[0], { error: { error: "gone" } });
+    assert.equal(open(`event: errors\n${delta("a")}`)[0], "begun");
+    assert.equal(open(delta("event: error"))[0], "begun");
   });
 });

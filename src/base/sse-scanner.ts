@@ -224,9 +224,21 @@ function join(parts: readonly Buffer[]): Buffer | null {
   return bytes.length === 0 ? null : bytes;
 }
 
-/** The first event of a stream, comments aside, when `bytes` hold it whole and it is an error object; else null. */
-export function findLeadingError(bytes: Buffer, format: AnswerFormat = "chat"): object | null {
+/** What a stream begins with: not known yet · anything but an error · an error object, as parsed */
+export type Opening = "unknown" | "begun" | { readonly error: object };
+
+export interface OpeningScanner {
+  push(chunk: Buffer): Opening;
+  /** At the end of the input. */
+  flush(): Opening;
+}
+
+/** Waits for a stream's first event. Comments and pings are none. */
+export function createOpeningScanner(format: AnswerFormat): OpeningScanner {
   const scanner = createSseScanner({ format });
-  const before = scanner.push(bytes);
-  return before === null || !hasData(before) ? scanner.error : null;
+  function look(passed: Buffer | null): Opening {
+    if (passed !== null && hasData(passed)) return "begun";
+    return scanner.error === null ? "unknown" : { error: scanner.error };
+  }
+  return { push: (chunk) => look(scanner.push(chunk)), flush: () => look(scanner.flush()) };
 }

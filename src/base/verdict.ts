@@ -19,7 +19,8 @@ export interface Verdict {
  * too_fast: too many starts (1303) · overloaded: not our fault (1305, 1312) · quota: used up until a reset (1304, 1308,
  * 1310 …) · account: this key serves nobody (1000–1004, 1113 …) · model_barred: this key does not serve the model (1311
  * …) · restricted: fair use, hammering makes it worse (1313) · failed: transient (500, 1230, 1234), or an answer
- * that broke off or was no HTTP · unreachable: no answer began (DNS, refused, reset) · silent: no answer began within the time that is configured for the first byte
+ * that broke off or was no HTTP · unreachable: no answer began (DNS, refused, reset) · silent:
+ * no connection, or no first byte, within the time for it
  */
 export type VerdictKind =
   | "good"

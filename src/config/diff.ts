@@ -43,6 +43,8 @@ const comparedKeys: readonly ComparedKey[] = [
   { name: "glm.timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.totalMs) },
   { name: "glm.first_byte_timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.firstByteMs) },
   { name: "glm.idle_timeout_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.timeouts.idleMs) },
+  { name: "glm.connect_timeout_seconds", isLive: false, read: ({ glm }) => toSeconds(glm.connectTimeoutMs) },
+  { name: "glm.first_event_wait_seconds", isLive: true, read: ({ glm }) => toSeconds(glm.firstEventMs) },
   ...compareGate("rate_limit.", ({ rateLimit }) => (rateLimit.keys.length === 1 ? rateLimit.keys[0] : undefined)),
   ...compareGate("rate_limit.user_", ({ rateLimit }) => rateLimit.user),
   { name: "rate_limit.user_queue_capacity", isLive: true, read: ({ rateLimit }) => rateLimit.userQueueCapacity },

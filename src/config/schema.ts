@@ -188,6 +188,14 @@ const sections = {
     timeout_seconds: key(seconds, "Longest time from sending a call to its last byte.", { fallback: 20 }),
     first_byte_timeout_seconds: key(seconds, "Longest wait for the first byte of an answer."),
     idle_timeout_seconds: key(seconds, "Longest pause within an answer."),
+    connect_timeout_seconds: key(decimal(0.001, 600, "number of seconds"), "Longest wait for a connection.", {
+      fallback: 10,
+    }),
+    first_event_wait_seconds: key(
+      decimal(0, 60, "number of seconds"),
+      "How long a stream's head waits for its first event, so that an error there can be a status; 0: not at all.",
+      { fallback: 1 },
+    ),
     keys: key(listOf(tableOf(poolKey), 1_000), "A pool of upstream keys; api_key alone is a pool of one.", {
       fallback: [],
     }),

@@ -87,6 +87,10 @@ export interface GlmSettings {
   /** At least one, each with a name of its own, the same as in `rateLimit.keys`. */
   readonly upstreams: readonly UpstreamSettings[];
   readonly timeouts: CallTimeouts;
+  /** How long a connection may take to come about. */
+  readonly connectTimeoutMs: number;
+  /** How long an event stream is held back for its first event; 0: not at all. */
+  readonly firstEventMs: number;
   /** Those that set a time, in file order; the first rule whose pattern matches wins. */
   readonly models: readonly ModelRule[];
   /** Model name that clients send -> model name that the upstream knows. */

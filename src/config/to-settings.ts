@@ -97,6 +97,8 @@ function toGlm(glm: ConfigContent["glm"]): GlmSettings {
     baseUrl: upstreams[0]?.baseUrl ?? "",
     upstreams,
     timeouts,
+    connectTimeoutMs: toMs(glm.connect_timeout_seconds),
+    firstEventMs: toMs(glm.first_event_wait_seconds),
     models: Object.entries(glm.models)
       .map(toModelRule)
       .filter(({ timeouts }) => Object.keys(timeouts).length > 0),

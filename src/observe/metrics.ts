@@ -165,6 +165,7 @@ export function createMetrics({ version, gauges, ledger, cache, unsentBytes, use
     for (const wanted of record.fallbacks.slice(0, 1)) fallbacks.inc({ model: models.find(wanted) });
     calls.inc({ surface: record.surface, outcome, reason: refusal?.reason ?? "" });
     duration.observe({ outcome }, (record.endedAt - record.arrivedAt) / 1_000);
+    if (refusal?.reason === "upstream_exposed_key") alerts.inc({ what: refusal.reason });
     if (grantedAt !== null) queueWait.observe((grantedAt - record.arrivedAt) / 1_000);
     if (sentAt === null || record.model === null) return;
     upstreamAnswers.inc({

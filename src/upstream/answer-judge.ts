@@ -5,6 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { AnswerKind } from "../base/upstream-call.ts";
 import type { Verdict } from "../base/verdict.ts";
+import { createKeyGuard, type KeySearch } from "./key-guard.ts";
 import { judgeError, readErrorBody, readRetryAfter } from "./verdict.ts";
 
 /** What is looked at of an answer's head. */
@@ -32,6 +33,10 @@ export interface AnswerJudge {
   parse(head: Head, body: Buffer): unknown;
   /** Whether a whole body is the answer that was asked for. */
   isGood(head: Head, parsed: unknown, awaited: Awaited): boolean;
+  /** Whether it says that something failed, whatever its status. */
+  isError(parsed: unknown): boolean;
+  /** Looks for the upstream's key in what is passed on. */
+  openKeySearch(): KeySearch;
   /** In words, why a body that is no error is no answer either. */
   explain(head: Head, awaited: Awaited): string;
   /** What is not good: by the error in it, else `upstream_unexpected` with the given words and no verdict. */
@@ -42,9 +47,6 @@ export interface AnswerJudge {
 const errorBytesMax = 64 * 1024;
 const idPattern = /^[\x21-\x7e]{1,128}$/;
 export const jsonPattern = /^application\/(?:[\w.+-]+\+)?json\b/i;
-/** Parts of a key shorter than this are no secret, and masking them would mangle words. */
-const secretCharactersMin = 6;
-
 const describingHeaders = ["content-length", "content-disposition"] as const;
 const headerPattern = /^[\x20-\x7e]{1,500}$/;
 
@@ -65,17 +67,15 @@ function describe(read: (name: string) => string | null, coding: string): Head["
 }
 
 export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
-  const secrets = [apiKey, ...apiKey.split(".")].filter((part) => part.length >= secretCharactersMin);
-
-  function mask(text: string): string {
-    return secrets.reduce((masked, secret) => masked.replaceAll(secret, "***"), text);
-  }
+  const { mask, openSearch } = createKeyGuard(apiKey);
+  const readError = (parsed: unknown) => readErrorBody(parsed, mask);
 
   return {
     readHead(status, headers) {
       const read = (name: string) => {
         const value = headers[name];
-        return typeof value === "string" ? value : (value?.join(", ") ?? null);
+        const text = typeof value === "string" ? value : (value?.join(", ") ?? null);
+        return text && mask(text);
       };
       const id = read("x-request-id") ?? read("x-log-id");
       const coding = read("content-encoding")?.trim().toLowerCase() || "identity";
@@ -83,7 +83,7 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
         status,
         contentType: read("content-type") ?? "",
         contentCoding: coding,
-        upstreamRequestId: id !== null && idPattern.test(id) ? mask(id) : null,
+        upstreamRequestId: id !== null && idPattern.test(id) ? id : null,
         retryAfter: read("retry-after"),
         retryAfterMs: read("retry-after-ms"),
         described: describe(read, coding),
@@ -100,22 +100,24 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
     isGood(head, parsed, { isStream, answers }) {
       const isJson = jsonPattern.test(head.contentType) && parsed !== undefined;
       const isAwaited = answers !== "json" || (isJson && !isStream);
-      return isGoodStatus(head) && isAwaited && readErrorBody(parsed) === null;
+      return isGoodStatus(head) && isAwaited && readError(parsed) === null;
     },
+    isError: (parsed) => readError(parsed) !== null,
+    openKeySearch: openSearch,
     explain({ status, contentType }, { isStream }) {
       if (status !== 200) return `its status is ${status}`;
       return `it is no ${isStream ? "event stream" : "JSON"} but "${contentType.slice(0, 100)}"`;
     },
     judge({ status, retryAfter, retryAfterMs }, parsed, otherwise) {
-      const error = readErrorBody(parsed);
+      const error = readError(parsed);
       if (status < 400 && error === null) {
-        const detail = mask(otherwise).replace(/[^\x20-\x7e]/g, "?");
+        const detail = otherwise.replace(/[^\x20-\x7e]/g, "?");
         return { refusal: new Refusal("upstream_unexpected", { detail }), verdict: null };
       }
       const wallNow = clock.wallNow();
       const wait = readRetryAfter(retryAfter, retryAfterMs, wallNow);
-      const message = mask(error?.message ?? "");
-      return judgeError({ status, code: error?.code ?? null, message, retryAfterMs: wait }, wallNow);
+      const { code = null, message = "" } = error ?? {};
+      return judgeError({ status, code, message, retryAfterMs: wait }, wallNow);
     },
   };
 }

@@ -32,7 +32,7 @@ function setUp(isStream: boolean) {
   };
   const collectBudget = createByteBudget(1024 * 1024);
   const judge = createAnswerJudge("id.secret-of-the-upstream", clock);
-  const context = { judge, clock, connectTimeoutMs: 1_000, collectBudget };
+  const context = { judge, clock, connectTimeoutMs: 1_000, firstEventMs: 1_000, collectBudget };
   const way = {
     isStream,
     answers: "json",

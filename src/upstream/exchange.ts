@@ -10,11 +10,11 @@ import type { Answer, AnswerSink, StreamedAnswer } from "../base/answer.ts";
 import type { ByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
-import { findLeadingError } from "../base/sse-scanner.ts";
 import type { Verdict } from "../base/verdict.ts";
 import { type AnswerJudge, type Head, isGoodStatus, jsonPattern } from "./answer-judge.ts";
 import type { SocketHandler } from "./connections.ts";
 import { createStreamDecoder, decodeBody } from "./content-coding.ts";
+import { HeldOpening } from "./held-opening.ts";
 import { RequestBytes } from "./request-bytes.ts";
 import type { AnswerWay } from "./target.ts";
 import { judgeTransportError, toVerdict } from "./transport-error.ts";
@@ -26,6 +26,8 @@ export interface ExchangeContext {
   readonly judge: AnswerJudge;
   readonly clock: Clock;
   readonly connectTimeoutMs: number;
+  /** How long an event stream is held back for its first event. */
+  readonly firstEventMs: number;
   /** Bytes of answers that are being collected, all exchanges together. */
   readonly collectBudget: ByteBudget;
 }
@@ -48,12 +50,14 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
   let informationalCount = 0;
   let head: Head | null = null;
   let isStreaming = false;
+  /** While a stream is held back for its first event: nothing of it was handed over, and an error is still a status. */
+  let opening: HeldOpening | null = null;
+  const keySearch = context.judge.openKeySearch();
   /** Only for a stream that came compressed. */
   let decoder: Transform | null = null;
   let isOver = false;
-  /** A stream's beginning was looked at: whether it is an answer or an error. */
-  let isJudged = false;
   let sink: AnswerSink | null = null;
+  let streamed: StreamedAnswer | null = null;
   let chunks: Buffer[] = [];
   let collectedBytes = 0;
   /** How a stream ended before somebody read it: undefined while it has not. */
@@ -68,10 +72,8 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     close();
     if (how === "aborted") controller?.abort(refusal ?? new Error("no longer needed"));
     decoder?.destroy();
-    // What a short stream says of the limits counts before its place is free.
-    if (!isStreaming || isJudged || how === "aborted") flight.onEnd(how);
-    else queueMicrotask(() => flight.onEnd(how));
-    if (!isStreaming) {
+    flight.onEnd(how);
+    if (!isStreaming || opening !== null) {
       if (refusal) reject(refusal);
     } else if (!sink) earlyEnd = refusal;
     else if (refusal) sink.onError(refusal);
@@ -80,6 +82,7 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
 
   function close(): void {
     isOver = true;
+    opening?.stop();
     flight.signal.removeEventListener("abort", onAbort);
     context.collectBudget.give(collectedBytes);
     requestBytes.release();
@@ -95,19 +98,53 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     decoder
       ?.on("data", deliver)
       .on("drain", () => controller?.resume())
-      .on("end", () => finish(null, "ended"))
+      .on("end", endStream)
       .on("error", (error) => finish(new Refusal("upstream_truncated", {}, error), "aborted"));
     return decoder !== null;
   }
 
   function deliver(chunk: Buffer): void {
-    if (sink) sink.onData(chunk);
-    else chunks.push(chunk);
+    const found = opening?.push(chunk) ?? "begun";
+    if (typeof found === "object") finish(refuse(found.error, ""), "aborted");
+    else if (keySearch.finds(chunk)) finish(exposeKey(), "aborted");
+    else if (sink) sink.onData(chunk);
+    else {
+      chunks.push(chunk);
+      if (opening !== null && found === "begun") handOver();
+    }
+  }
+
+  /** The first event is there, or was waited for long enough. */
+  function handOver(): void {
+    opening?.stop();
+    opening = null;
+    flight.onVerdict(goodVerdict);
+    resolve(streamed as StreamedAnswer);
+  }
+
+  function endStream(): void {
+    const found = opening?.flush() ?? "begun";
+    if (found === "begun" && opening !== null) handOver();
+    if (found === "begun") finish(null, "ended");
+    else finish(typeof found === "object" ? refuse(found.error, "") : refuseEmpty(), "ended");
+  }
+
+  /** Of a stream without an event. It may be an error as plain JSON. */
+  function refuseEmpty(): Refusal {
+    const parsed = context.judge.parse(head as Head, Buffer.concat(chunks));
+    if (context.judge.isError(parsed)) return refuse(parsed, "");
+    noteVerdict(toVerdict("failed", requestBytes.state));
+    return new Refusal("upstream_truncated");
+  }
+
+  function exposeKey(): Refusal {
+    if (!isStreaming || opening !== null) noteVerdict(toVerdict("failed", requestBytes.state));
+    return new Refusal("upstream_exposed_key");
   }
 
   function startStream({ status, contentType, upstreamRequestId, described }: Head, isEvents: boolean): void {
     isStreaming = true;
-    const streamed: StreamedAnswer = {
+    streamed = {
       kind: "stream",
       isEvents,
       status,
@@ -137,21 +174,8 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
       abort: () => finish(null, "aborted"),
       judge: (error) => refuse(error, "an error among its events"),
     };
-    // What came in the same segment as the head is here in the next microtask: an error as the first event can
-    // then still become a status. Nothing waits for it.
-    queueMicrotask(() => {
-      isJudged = true;
-      const error = chunks.length === 0 || !isEvents ? null : findLeadingError(Buffer.concat(chunks), way.format);
-      if (error === null) {
-        if (!(earlyEnd instanceof Refusal)) flight.onVerdict(goodVerdict);
-        return resolve(streamed);
-      }
-      isStreaming = false;
-      const refusal = refuse(error, "");
-      // It may have ended already, in the same segment.
-      if (isOver) reject(refusal);
-      else finish(refusal, "aborted");
-    });
+    if (isEvents) opening = new HeldOpening(way.format, context.firstEventMs, context.clock, handOver);
+    else handOver();
   }
 
   function discard(): Promise<void> {
@@ -204,6 +228,7 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
       const body = await decodeBody(Buffer.concat(chunks), contentCoding, answerBytesMax);
       const parsed = context.judge.parse(head as Head, body);
       if (context.judge.isGood(head as Head, parsed, way)) {
+        if (keySearch.finds(body)) throw exposeKey();
         flight.onVerdict(goodVerdict);
         const { format, translation } = way;
         resolve({ ...(head as Head), kind: "whole", body, parsed, format, translation });
@@ -266,13 +291,13 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
       if (isOver) return;
       if (!isStreaming) void concludeWhole();
       else if (decoder) decoder.end();
-      else finish(null, "ended");
+      else endStream();
     },
     onResponseError(_controller, error) {
       if (isOver) return;
       const progress = { sent: requestBytes.state, hasAnswered: head !== null, connectTimeoutMs };
       const { refusal, verdict } = judgeTransportError(error, progress);
-      if (isStreaming) return finish(new Refusal("upstream_truncated", {}, refusal.cause), "ended");
+      if (isStreaming && opening === null) return finish(new Refusal("upstream_truncated", {}, refusal.cause), "ended");
       if (verdict) noteVerdict(verdict);
       finish(refusal, "ended");
     },

@@ -14,12 +14,13 @@ export interface TransportFailure {
 interface Meaning {
   readonly reason: RefusalReason;
   /** An upstream that answers what is no HTTP can be reached: its key need not rest. */
-  readonly kind: "unreachable" | "failed" | null;
+  readonly kind: "unreachable" | "silent" | "failed" | null;
 }
 
 const noAddress = unreachable("upstream_dns");
 const noConnection = unreachable("upstream_refused");
-const noAnswer = unreachable("upstream_connect_timeout");
+/** It took its time already: the same key is not tried again. */
+const noAnswer: Meaning = { reason: "upstream_connect_timeout", kind: "silent" };
 const noTrust = unreachable("upstream_tls");
 const broken = unreachable("upstream_reset");
 const noHttp: Meaning = { reason: "upstream_protocol", kind: "failed" };
@@ -111,7 +112,7 @@ export function judgeTransportError(
 }
 
 /** What did not reach the upstream whole can't have run there. */
-export function toVerdict(kind: "unreachable" | "failed", sent: SendState): Verdict {
+export function toVerdict(kind: NonNullable<Meaning["kind"]>, sent: SendState): Verdict {
   return { kind, code: null, waitMs: null, mayHaveRun: sent === "fully" };
 }
 

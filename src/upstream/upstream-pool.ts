@@ -21,12 +21,14 @@ export interface UpstreamPoolOptions {
   readonly clock: Clock;
   /** Bytes of answers that are being collected, all calls together. */
   readonly collectBudget: ByteBudget;
-  /** How long a connection may take to come about. Default: 10 s. */
-  readonly connectTimeoutMs?: number;
+  /** How long a connection may take to come about. */
+  readonly connectTimeoutMs: number;
+  /** How long an event stream is held back for its first event, now. */
+  readonly firstEventMs: () => number;
 }
 
 export function createUpstreamPool(options: UpstreamPoolOptions): Upstream {
-  const { product, clock, collectBudget, connectTimeoutMs = 10_000 } = options;
+  const { product, clock, collectBudget, connectTimeoutMs } = options;
   const connections: Connections = createConnections(options.proxy, connectTimeoutMs);
   let targets = new Map<string, Target>();
 
@@ -45,7 +47,9 @@ export function createUpstreamPool(options: UpstreamPoolOptions): Upstream {
       // Taken out of the configuration in the moment between its grant and its send.
       if (!target) throw new Refusal("upstream_account", { retryAfterMs: 1_000 });
       const { origin, dispatch, judge, way } = target.prepare(request);
-      const exchange = createExchange(way, flight, { judge, clock, connectTimeoutMs, collectBudget });
+      const firstEventMs = options.firstEventMs();
+      const context = { judge, clock, connectTimeoutMs, firstEventMs, collectBudget };
+      const exchange = createExchange(way, flight, context);
       const sending: Dispatcher.DispatchOptions = { origin, ...dispatch };
       connections.to(origin).dispatch(sending, exchange.handler);
       return exchange.answer;

@@ -14,6 +14,36 @@ export interface UpstreamError {
   readonly retryAfterMs: number | null;
 }
 
+/**
+ * Codes that are words, as upstreams with OpenAI's API send them. No other word is taken for a code: what an upstream
+ * puts there goes to clients, logs and metrics.
+ */
+const knownCodes: ReadonlySet<string> = new Set([
+  "account_deactivated",
+  "billing_hard_limit_reached",
+  "billing_not_active",
+  "content_filter",
+  "content_policy_violation",
+  "context_length_exceeded",
+  "insufficient_quota",
+  "integer_above_max_value",
+  "integer_below_min_value",
+  "invalid_api_key",
+  "invalid_image_format",
+  "invalid_prompt",
+  "invalid_type",
+  "invalid_value",
+  "missing_required_parameter",
+  "model_not_found",
+  "rate_limit_exceeded",
+  "server_error",
+  "string_above_max_length",
+  "unknown_parameter",
+  "unknown_url",
+  "unsupported_parameter",
+  "unsupported_value",
+]);
+
 const dayMs = 24 * 3_600_000;
 const beijingOffsetMs = 8 * 3_600_000;
 const messageCharactersMax = 1_000;
@@ -99,33 +129,38 @@ function findResetMs(message: string, wallNowMs: number): number | null {
 
 /**
  * Reads an error body: `{"error":{code,message}}`, `{"error":{"type":…}}`, `{"code","msg"}`, or anything else.
- * Null when it is JSON without an error in it.
+ * Null when it is JSON without an error in it. `mask` hides what must not be shown, before anything is cut.
  */
-export function readErrorBody(parsed: unknown): { code: string | null; message: string } | null {
+export function readErrorBody(
+  parsed: unknown,
+  mask: (text: string) => string = (text) => text,
+): { code: string | null; message: string } | null {
   if (typeof parsed !== "object" || parsed === null) return null;
   const { error, code, msg, success } = parsed as Record<string, unknown>;
-  if (typeof error === "string") return { code: null, message: clean(error) };
+  if (typeof error === "string") return { code: null, message: clean(mask, error) };
   if (typeof error === "object" && error !== null) {
     const { code: inner, type, message } = error as Record<string, unknown>;
-    const words = clean(message);
+    const words = clean(mask, message);
     // GLM's Anthropic surface has the code in the words, "[1305][…][request id]", or in place of the type.
-    const inWords = /^\[(-?\w{1,40})\]/.exec(words)?.[1] ?? null;
-    const asType = typeof type === "string" && /^\d{1,10}$/.test(type) ? type : null;
-    return { code: toCode(inner) ?? asType ?? inWords, message: words };
+    const inWords = /^\[(-?\d+)\]/.exec(words)?.[1];
+    return { code: toCode(inner) ?? toCode(type) ?? toCode(inWords), message: words };
   }
   if (success === false || (success !== true && code !== undefined && msg !== undefined))
-    return { code: toCode(code), message: clean(msg) };
+    return { code: toCode(code), message: clean(mask, msg) };
   return null;
 }
 
 function toCode(value: unknown): string | null {
-  return (typeof value === "string" && /^-?\w{1,40}$/.test(value)) || typeof value === "number" ? String(value) : null;
+  const code = typeof value === "string" || typeof value === "number" ? String(value) : "";
+  return /^-?\d{1,10}$/.test(code) || knownCodes.has(code) ? code : null;
 }
 
-function clean(message: unknown): string {
+function clean(mask: (text: string) => string, message: unknown): string {
   if (typeof message !== "string") return "";
   // Control characters would let an upstream draw on a terminal or break a log line.
-  return message.replace(/[\p{Cc}\p{Cf}]/gu, " ").slice(0, messageCharactersMax);
+  return mask(message)
+    .replace(/[\p{Cc}\p{Cf}]/gu, " ")
+    .slice(0, messageCharactersMax);
 }
 
 /** `Retry-After` in seconds or as a date, `retry-after-ms`; at most ten minutes. Null without one. */

@@ -65,6 +65,8 @@ export const testSettings: Settings = {
     apiKey: upstreamKey,
     baseUrl: "http://127.0.0.1:1/api/paas/v4",
     timeouts: { totalMs: 20_000, firstByteMs: null, idleMs: null },
+    connectTimeoutMs: 10_000,
+    firstEventMs: 1_000,
     models: [],
     aliases: new Map(),
     upstreams: [],

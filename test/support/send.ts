@@ -20,11 +20,13 @@ export interface SendOptions {
   readonly body?: object | string | Buffer;
   readonly token?: string;
   readonly signal?: AbortSignal;
+  /** The status and the headers are there. */
+  readonly onHead?: (status: number) => void;
   readonly onData?: (chunk: Buffer) => void;
 }
 
 export function send(url: string, options: SendOptions = {}): Promise<Sent> {
-  const { body, token, signal, onData } = options;
+  const { body, token, signal, onHead, onData } = options;
   const text = typeof body === "string" || Buffer.isBuffer(body) ? body : body && JSON.stringify(body);
   const headers = {
     ...(text ? { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) } : {}),
@@ -36,6 +38,7 @@ export function send(url: string, options: SendOptions = {}): Promise<Sent> {
   return new Promise((resolve, reject) => {
     const request = openRequest(url, { method, headers, agent: new Agent(), ...(signal && { signal }) }, (response) => {
       const chunks: Buffer[] = [];
+      onHead?.(response.statusCode ?? 0);
       response.on("data", (chunk: Buffer) => {
         chunks.push(chunk);
         onData?.(chunk);

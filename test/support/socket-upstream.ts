@@ -1,6 +1,9 @@
 // An upstream that is no HTTP server at all but a function of a socket: for what no HTTP server would say.
 
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { until } from "./until.ts";
 
 export interface SocketUpstream {
   readonly origin: string;
@@ -57,4 +60,24 @@ export function onRequest(socket: Socket, answer: (body: Buffer, head: string) =
 /** A whole response with its length. */
 export function respond(body: string, head = "content-type: application/json", status = "200 OK"): string {
   return `HTTP/1.1 ${status}\r\n${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+/** A host that does not answer: its queue of connections is full, so that it drops the next ones. */
+export async function startSilentHost(): Promise<{ readonly origin: string; close(): void }> {
+  const script = `const server = require("node:net").createServer();
+    server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+      require("node:fs").writeSync(1, String(server.address().port));
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    });`;
+  const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const [port] = (await once(child.stdout, "data")) as [Buffer];
+  const fillers = Array.from({ length: 8 }, () => connect(Number(port), "127.0.0.1").on("error", () => {}));
+  await until("its queue takes no more", () => fillers.filter((socket) => !socket.connecting).length >= 2);
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    close() {
+      for (const socket of fillers) socket.destroy();
+      child.kill("SIGKILL");
+    },
+  };
 }
