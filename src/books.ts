@@ -203,9 +203,9 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
 /** From whole answers alone: one that was cut is not all that was counted, or the other way round. */
 function learnTokens(
   ratios: TokenRatios,
-  { billing, outcome, model, usage, bytesIn, bytesOut, isStream }: CallRecord,
+  { billing, outcome, model, usage, input, bytesOut, isStream }: CallRecord,
 ): void {
   if (billing !== "call" || outcome !== "served" || usage === null || model === null) return;
   const { promptTokens, completionTokens } = usage;
-  ratios.learn(model, { bytesIn, bytesOut, isStream, promptTokens, completionTokens });
+  ratios.learn(model, { input, bytesOut, isStream, promptTokens, completionTokens });
 }

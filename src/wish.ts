@@ -10,7 +10,7 @@ import type { CallRequest } from "./surfaces/endpoint.ts";
 
 /** `home`: the upstream key that the call is bound to, or null. */
 export function toWish(call: Call, caller: Caller, request: CallRequest, home: string | null): AdmissionWish {
-  const { model, family, body, upload, outputTokensMax, isStream } = request;
+  const { model, family, input, outputTokensMax, isStream } = request;
   return {
     callId: call.id,
     model,
@@ -20,7 +20,8 @@ export function toWish(call: Call, caller: Caller, request: CallRequest, home: s
     keyKind: request.isGlmOnly ? "glm" : null,
     // What one of a user's tools asks again and again is cached where it was asked before.
     affinity: `${caller.userId} ${caller.flowId}`,
-    inputBytes: upload?.byteCount ?? body.length,
+    inputBytes: input.textBytes,
+    binaryTokens: input.binaryTokens,
     outputTokensMax,
     class: call.trafficClass,
     retryCount: call.retryCount,
@@ -30,9 +31,9 @@ export function toWish(call: Call, caller: Caller, request: CallRequest, home: s
 }
 
 export function toQuotaWish(request: CallRequest, arrivedAt: number): QuotaWish {
-  const { model, family, isText, body, outputTokensMax } = request;
-  const tokens = isText ? { inputBytes: body.length, outputTokensMax } : { inputBytes: 0, outputTokensMax: 0 };
-  return { model, ...tokens, arrivedAt, isFree: family === "poll" };
+  const { model, family, isText, input, outputTokensMax } = request;
+  const tokens = { inputBytes: input.textBytes, binaryTokens: input.binaryTokens };
+  return { model, ...tokens, outputTokensMax: isText ? outputTokensMax : 0, arrivedAt, isFree: family === "poll" };
 }
 
 /** Null: the call has nothing to do with the cache. By `x-cache` a client asks for it, or against it. */

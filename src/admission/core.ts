@@ -57,6 +57,8 @@ export interface OfferedCall {
   readonly affinity?: string | null;
   readonly patienceMs: number | null;
   readonly inputBytes: number;
+  /** Of pictures, sound and files. Default: 0. */
+  readonly binaryTokens?: number;
   readonly outputTokensMax: number | null;
   readonly retryCount: number;
   readonly place: Place | null;

@@ -77,7 +77,7 @@ export class Costs {
   /** Tokens to take from the limit before the call is sent; debt: a guess that is put right at the end. */
   reserve(call: OfferedCall): { tokens: number; isDebt: boolean } {
     const statistics = this.#models.get(call.model);
-    const input = call.inputBytes / (statistics?.inputBytesPerToken ?? inputBytesPerTokenDefault);
+    const input = toInputTokens(call, statistics);
     if (call.outputTokensMax !== null && call.outputTokensMax <= reservedTokensMax) {
       return { tokens: Math.ceil(input + call.outputTokensMax), isDebt: false };
     }
@@ -90,10 +90,11 @@ export class Costs {
   }
 
   /** Tokens that a call has used so far, by what it sent and what came. */
-  guessTokens({ model, inputBytes }: OfferedCall, outputBytes: number): number {
-    const statistics = this.#models.get(model);
-    const input = inputBytes / (statistics?.inputBytesPerToken ?? inputBytesPerTokenDefault);
-    return input + outputBytes / (statistics?.outputBytesPerToken ?? outputBytesPerTokenDefault);
+  guessTokens(call: OfferedCall, outputBytes: number): number {
+    const statistics = this.#models.get(call.model);
+    return (
+      toInputTokens(call, statistics) + outputBytes / (statistics?.outputBytesPerToken ?? outputBytesPerTokenDefault)
+    );
   }
 
   /** Typical time in flight, 0 while nothing is known. */
@@ -122,14 +123,15 @@ export class Costs {
 
   /** A call has ended well. `usage` is null when the upstream did not say. */
   learn(grant: Grant, slotMs: number, outputBytes: number, usage: Usage | null): void {
-    const { userId, model, inputBytes } = grant.call;
+    const { userId, model, inputBytes, binaryTokens = 0 } = grant.call;
     const statistics = this.#statisticsOf(model);
     const tokens = usage ? usage.promptTokens + usage.completionTokens : this.guessTokens(grant.call, outputBytes);
     const outputTokens = usage?.completionTokens ?? outputBytes / statistics.outputBytesPerToken;
     const seen = { slotMs, tokens, outputTokens };
     statistics.slotMedianMs.add(slotMs);
     moveMeans(statistics, seen, statistics.count++ === 0);
-    if (usage && usage.promptTokens > 0 && inputBytes > 0) {
+    // What a model took for a picture says nothing of text.
+    if (usage && usage.promptTokens > 0 && inputBytes > 0 && binaryTokens === 0) {
       const ratio = clamp(inputBytes / usage.promptTokens, 0.5, 50);
       statistics.inputBytesPerToken += (ratio - statistics.inputBytesPerToken) * meanShare;
     }
@@ -161,6 +163,10 @@ export class Costs {
     }
     return statistics;
   }
+}
+
+function toInputTokens({ inputBytes, binaryTokens = 0 }: OfferedCall, statistics: ModelStatistics | undefined): number {
+  return inputBytes / (statistics?.inputBytesPerToken ?? inputBytesPerTokenDefault) + binaryTokens;
 }
 
 function moveMeans(means: Means, seen: Means, isFirst: boolean): void {

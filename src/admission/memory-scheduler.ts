@@ -126,6 +126,7 @@ class PendingCall implements OfferedCall {
   readonly affinity: string | null;
   readonly patienceMs: number | null;
   readonly inputBytes: number;
+  readonly binaryTokens: number;
   readonly outputTokensMax: number | null;
   readonly retryCount: number;
   readonly place: Place | null;
@@ -152,6 +153,7 @@ class PendingCall implements OfferedCall {
     this.affinity = wish.affinity ?? null;
     this.patienceMs = wish.patienceMs;
     this.inputBytes = wish.inputBytes;
+    this.binaryTokens = wish.binaryTokens ?? 0;
     this.outputTokensMax = wish.outputTokensMax;
     this.retryCount = wish.retryCount;
     this.place = wish.place;

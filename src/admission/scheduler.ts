@@ -49,6 +49,8 @@ export interface AdmissionWish {
   readonly patienceMs: number | null;
   /** Size of the request's body, from which its tokens are guessed. */
   readonly inputBytes: number;
+  /** Of pictures, sound and files. Default: 0. */
+  readonly binaryTokens?: number;
   /** The most tokens that the answer may have, or null when the client does not say. */
   readonly outputTokensMax: number | null;
   /** A lower class than the principal's own, or null. A higher one is not given. */

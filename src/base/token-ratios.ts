@@ -1,9 +1,11 @@
 // How many tokens so many bytes are, by model: a guess at first, and what the upstream's own counts have shown since. For
 // calls whose tokens nobody reports, and for those that have not been counted yet.
 
+import type { InputSize } from "./input-size.ts";
+
 export interface TokenRatios {
-  /** Tokens of a request of so many bytes; at least 1. */
-  promptTokens(model: string | null, bytes: number): number;
+  /** Tokens of a request of that size; at least 1. */
+  promptTokens(model: string | null, input: InputSize): number;
   /** Tokens of an answer of so many bytes; fractions of one too. */
   completionTokens(model: string | null, bytes: number, isStream: boolean): number;
   /** What was counted of a whole call. */
@@ -11,7 +13,7 @@ export interface TokenRatios {
 }
 
 export interface CountedCall {
-  readonly bytesIn: number;
+  readonly input: InputSize;
   readonly bytesOut: number;
   readonly isStream: boolean;
   readonly promptTokens: number;
@@ -56,11 +58,13 @@ export function createTokenRatios(): TokenRatios {
   }
 
   return {
-    promptTokens: (model, bytes) => Math.max(1, Math.ceil(bytes / bytesPerToken(model, "prompt"))),
+    promptTokens: (model, { textBytes, binaryTokens }) =>
+      Math.max(1, Math.ceil(textBytes / bytesPerToken(model, "prompt") + binaryTokens)),
     completionTokens: (model, bytes, isStream) => bytes / bytesPerToken(model, isStream ? "stream" : "whole"),
-    learn(model, { bytesIn, bytesOut, isStream, promptTokens, completionTokens }) {
+    learn(model, { input, bytesOut, isStream, promptTokens, completionTokens }) {
       const sums = open(model);
-      add(sums.prompt, bytesIn, promptTokens);
+      // What a model took for a picture says nothing of text.
+      if (input.binaryTokens === 0) add(sums.prompt, input.textBytes, promptTokens);
       add(sums[isStream ? "stream" : "whole"], bytesOut, completionTokens);
     },
   };

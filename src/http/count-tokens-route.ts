@@ -1,11 +1,12 @@
 // How many tokens a message would take, by Anthropic's way of asking. Guessed here: GLM's own endpoint for it is not
 // documented, its tokenizer costs a call of the scarce limit, and clients only want to know about how full they are.
 
+import { type InputSize, measureInput } from "../base/input-size.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { IdentifiedRoute } from "./routes.ts";
 
-/** Tokens of a text of so many bytes for a model, by what was learned of it. */
-export type GuessTokens = (model: string, bytes: number) => number;
+/** Tokens of a request of that size for a model, by what was learned of it. */
+export type GuessTokens = (model: string, input: InputSize) => number;
 
 const json = "application/json; charset=utf-8";
 
@@ -14,12 +15,13 @@ export function createCountTokensRoute(guessTokens: GuessTokens, bodyBytesMax: (
     access: "identified",
     async handle({ reply, readBody }) {
       const body = await readBody(bodyBytesMax());
-      const { model, messages } = parse(body);
+      const fields = parse(body);
+      const { model, messages } = fields;
       if (typeof model !== "string")
         throw new Refusal("invalid_field", { param: "model", detail: "it must be a name" });
       if (!Array.isArray(messages))
         throw new Refusal("invalid_field", { param: "messages", detail: "it must be a list" });
-      reply.send(200, json, JSON.stringify({ input_tokens: guessTokens(model, body.length) }));
+      reply.send(200, json, JSON.stringify({ input_tokens: guessTokens(model, measureInput(fields, body.length)) }));
     },
   };
 }

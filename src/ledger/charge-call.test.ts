@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { noCharge } from "../base/charge.ts";
+import { noInput } from "../base/input-size.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { VerdictKind } from "../base/verdict.ts";
 import { type ChargeableCall, createToCharge } from "./charge-call.ts";
@@ -17,7 +18,7 @@ function call(more: Partial<ChargeableCall> = {}): ChargeableCall {
     usage: { promptTokens: 100, cachedTokens: 40, completionTokens: 10, reasoningTokens: 4 },
     refusal: null,
     model: "glm-4.5-flash",
-    bytesIn: 700,
+    input: { textBytes: 700, binaryTokens: 0 },
     bytesOut: 2_400,
     eventCount: 12,
     isStream: true,
@@ -77,7 +78,9 @@ describe("createToCharge()", () => {
   });
 
   it("takes at least one token for a prompt that it guesses", () => {
-    const { promptTokens, completionTokens } = toCharge(call({ usage: null, bytesIn: 0, bytesOut: 0, eventCount: 0 }));
+    const { promptTokens, completionTokens } = toCharge(
+      call({ usage: null, input: noInput, bytesOut: 0, eventCount: 0 }),
+    );
     assert.deepEqual([promptTokens, completionTokens], [1, 0]);
   });
 
@@ -110,7 +113,7 @@ describe("createToCharge()", () => {
       usage: fc.option(anyUsage),
       refusal: fc.constantFrom(null, new Refusal("upstream_rejected"), new Refusal("client_gone")),
       model: fc.option(fc.string()),
-      bytesIn: anyNumber,
+      input: fc.record({ textBytes: anyNumber, binaryTokens: fc.nat() }),
       bytesOut: anyNumber,
       eventCount: anyNumber,
       isStream: fc.boolean(),

@@ -22,7 +22,7 @@ export type ChargeableCall = Pick<
   | "usage"
   | "refusal"
   | "model"
-  | "bytesIn"
+  | "input"
   | "bytesOut"
   | "eventCount"
   | "isStream"
@@ -39,10 +39,10 @@ export function createToCharge(
   ratios: TokenRatios = createTokenRatios(),
 ): (call: ChargeableCall) => Charge {
   /** By what so many bytes have been so far. */
-  function guessTokens({ model, bytesIn, bytesOut, eventCount, isStream }: ChargeableCall): ChargedTokens {
+  function guessTokens({ model, input, bytesOut, eventCount, isStream }: ChargeableCall): ChargedTokens {
     const byBytes = ratios.completionTokens(model, clampCount(bytesOut, 0), isStream);
     return {
-      promptTokens: clampCount(ratios.promptTokens(model, clampCount(bytesIn, 0)), 1),
+      promptTokens: clampCount(ratios.promptTokens(model, input), 1),
       cachedTokens: 0,
       completionTokens: clampCount(isStream ? Math.max(eventCount, byBytes) : byBytes, 0),
     };

@@ -4,6 +4,7 @@
 import type { Usage } from "../base/answer.ts";
 import { type Charge, noCharge } from "../base/charge.ts";
 import type { Clock } from "../base/clock.ts";
+import { type InputSize, noInput } from "../base/input-size.ts";
 import type { Refusal } from "../base/refusal.ts";
 import { createUuid7 } from "../base/uuid7.ts";
 import type { VerdictKind } from "../base/verdict.ts";
@@ -40,6 +41,8 @@ export interface CallRecord {
   readonly fallbacks: string[];
   billing: Billing;
   bytesIn: number;
+  /** What its model had to read: the measure of estimates. */
+  input: InputSize;
   bytesOut: number;
   eventCount: number;
   upstreamStatus: number | null;
@@ -99,6 +102,7 @@ export function openRecord(callId: string, surface: string, clock: Clock): CallR
     fallbacks: [],
     billing: "call",
     bytesIn: 0,
+    input: noInput,
     bytesOut: 0,
     eventCount: 0,
     upstreamStatus: null,
@@ -127,10 +131,11 @@ interface KnownCaller {
 }
 
 export function noteRequest(record: CallRecord, request: KnownRequest): void {
-  const { model, isStream, body, upload, isText, family, object } = request;
+  const { model, isStream, body, upload, input, isText, family, object } = request;
   record.model = model;
   record.isStream = isStream;
   record.bytesIn = upload?.byteCount ?? body.length;
+  record.input = input;
   if (family === "poll") record.billing = "poll";
   else if (!isText || (object?.creates && object.kind === "task")) record.billing = "request";
 }
@@ -140,6 +145,7 @@ interface KnownRequest {
   readonly isStream: boolean;
   readonly body: Buffer;
   readonly upload: { readonly byteCount: number | null } | null;
+  readonly input: InputSize;
   /** Whether a model reads or writes text for it. */
   readonly isText: boolean;
   readonly family: string;

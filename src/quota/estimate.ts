@@ -22,8 +22,8 @@ export function estimateCharge(
   prices: Prices,
   ratios: TokenRatios = createTokenRatios(),
 ): Charge {
-  const { model, inputBytes, outputTokensMax } = wish;
-  const promptTokens = ratios.promptTokens(model, inputBytes);
+  const { model, inputBytes, binaryTokens = 0, outputTokensMax } = wish;
+  const promptTokens = ratios.promptTokens(model, { textBytes: inputBytes, binaryTokens });
   const toCost = (completionTokens: number) =>
     prices.costMicros(model, { promptTokens, cachedTokens: 0, completionTokens });
   let completionTokens = outputTokensMax ?? assumedTokens;

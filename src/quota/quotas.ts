@@ -17,6 +17,8 @@ export interface QuotaWish {
   /** As the upstream is asked for. */
   readonly model: string;
   readonly inputBytes: number;
+  /** Of pictures, sound and files. Default: 0. */
+  readonly binaryTokens?: number;
   /** The most tokens that the answer may have, or null when the client does not say. */
   readonly outputTokensMax: number | null;
   /** When the call arrived (`Clock.now`): it counts in the windows of that moment. Left out: now. */

@@ -44,10 +44,12 @@ describe("the bound on the answer's tokens", () => {
   const read = (fields: object) =>
     parse(Buffer.from(JSON.stringify({ model: "m", messages: [1], ...fields }))).outputTokensMax;
 
-  it("is max_tokens, else max_completion_tokens", () => {
+  it("is the larger of max_tokens and max_completion_tokens, for each choice", () => {
     assert.equal(read({ max_tokens: 100 }), 100);
     assert.equal(read({ max_completion_tokens: 50 }), 50);
     assert.equal(read({ max_tokens: 100, max_completion_tokens: 50 }), 100);
+    assert.equal(read({ max_tokens: 1, max_completion_tokens: 90_000 }), 90_000);
+    assert.equal(read({ max_tokens: 100, n: 3 }), 300);
     assert.equal(read({ max_tokens: null, max_completion_tokens: 50 }), 50);
   });
 

@@ -1,10 +1,11 @@
 // Chat completions as OpenAI's and GLM's clients ask for them; both are one dialect. Reads `model`, `stream` and
 // the bound on the answer's tokens, and leaves everything else of the body to the upstream.
 
+import { measureInput } from "../base/input-size.ts";
 import { isDeterministic } from "./determinism.ts";
 import type { CallRequest, Endpoint } from "./endpoint.ts";
 import { openAiSurface } from "./openai-surface.ts";
-import { parseJsonRequest, readIsStream, readModel, requireMessages, toCount } from "./request-body.ts";
+import { parseJsonRequest, readIsStream, readModel, requireMessages, toOutputTokensMax } from "./request-body.ts";
 
 export const chatEndpoint: Endpoint = {
   name: "chat",
@@ -15,6 +16,7 @@ export const chatEndpoint: Endpoint = {
     const model = readModel(fields);
     requireMessages(fields);
     const isStream = readIsStream(fields);
+    const input = measureInput(fields, body.length);
     const toRequest = (target: string): CallRequest => ({
       method: "POST",
       api: "paas",
@@ -22,7 +24,8 @@ export const chatEndpoint: Endpoint = {
       model: target,
       family: "chat",
       isStream,
-      outputTokensMax: toCount(fields.max_tokens) ?? toCount(fields.max_completion_tokens),
+      input,
+      outputTokensMax: toOutputTokensMax(fields, fields.max_tokens, fields.max_completion_tokens),
       body: target === model ? body : withModel(target),
       upload: null,
       contentType,

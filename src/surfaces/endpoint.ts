@@ -2,6 +2,7 @@
 // of them. It speaks one dialect, its surface.
 
 import type { AnswerFormat } from "../base/answer-format.ts";
+import type { InputSize } from "../base/input-size.ts";
 import type { Translation, TranslationTarget } from "../base/translation.ts";
 import type { AnswerKind, Upload, UpstreamApi } from "../base/upstream-call.ts";
 import type { Surface } from "./surface.ts";
@@ -57,7 +58,9 @@ export interface CallRequest {
   readonly model: string;
   readonly family: Family;
   readonly isStream: boolean;
-  /** The most tokens that the answer may have, or null when the client does not say. */
+  /** What a model has to read of it; nothing where no model reads or writes text. */
+  readonly input: InputSize;
+  /** The most tokens that the answer may have, all choices together, or null when the client sets no bound. */
   readonly outputTokensMax: number | null;
   readonly body: Buffer;
   readonly upload: Upload | null;

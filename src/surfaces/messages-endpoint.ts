@@ -2,6 +2,7 @@
 // of that kind as it is, its betas included; an upstream without one is asked for a chat completion instead.
 
 import { randomUUID } from "node:crypto";
+import { measureInput } from "../base/input-size.ts";
 import { translateMessages } from "../translation/messages/translate-messages.ts";
 import { anthropicSurface } from "./anthropic-surface.ts";
 import { isDeterministic } from "./determinism.ts";
@@ -23,6 +24,7 @@ export const messagesEndpoint: Endpoint = {
     const model = readModel(fields);
     requireMessages(fields);
     const isStream = readIsStream(fields);
+    const input = measureInput(fields, body.length);
     const toRequest = (target: string): CallRequest => ({
       method: "POST",
       api: "anthropic",
@@ -30,6 +32,7 @@ export const messagesEndpoint: Endpoint = {
       model: target,
       family: "chat",
       isStream,
+      input,
       outputTokensMax: toCount(fields.max_tokens),
       body: target === model ? body : withModel(target),
       upload: null,
@@ -48,7 +51,7 @@ export const messagesEndpoint: Endpoint = {
           upstreamModel: target,
           upstreamKind: kind,
           nowSeconds: Math.floor(nowMs / 1_000),
-          inputTokensEstimate: Math.ceil(body.length / inputBytesPerToken),
+          inputTokensEstimate: Math.ceil(input.textBytes / inputBytesPerToken + input.binaryTokens),
         }),
       forModel: toRequest,
     });

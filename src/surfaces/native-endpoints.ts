@@ -1,12 +1,13 @@
 // GLM's other endpoints, passed on as they come: one row each, from GLM's API reference and its SDKs. A row says what
 // the path is, which family its calls wait in, and what it has to do with objects that live upstream.
 
+import { measureInput, noInput } from "../base/input-size.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { AnswerKind, UpstreamApi } from "../base/upstream-call.ts";
 import type { BodyKind, CallRequest, Endpoint, Family, Incoming } from "./endpoint.ts";
 import { findFormField } from "./form-field.ts";
 import { openAiSurface } from "./openai-surface.ts";
-import { type JsonRequest, parseJsonRequest, readIsStream, readModel } from "./request-body.ts";
+import { type JsonRequest, parseJsonRequest, readIsStream, readModel, toOutputTokensMax } from "./request-body.ts";
 
 export interface NativeEndpoint extends Endpoint {
   readonly method: string;
@@ -111,6 +112,7 @@ export const nativeEndpoints: readonly NativeEndpoint[] = [
 function endpoint(method: string, path: string, family: Family, row: Row = {}): NativeEndpoint {
   const { api = "paas", answers = "any", needsModel = false } = row;
   const takes: BodyKind = method === "GET" || method === "DELETE" ? "nothing" : "any";
+  const isText = textFamilies.has(family);
   const segments = path.split("/");
   // What calls without a model are counted as: "web_search", "files", "poll" for whatever only asks how it stands.
   const ownName = family === "poll" ? "poll" : (segments.find((part) => part !== "" && part !== "v1") as string);
@@ -126,13 +128,14 @@ function endpoint(method: string, path: string, family: Family, row: Row = {}): 
       model,
       family,
       isStream: body.isStream,
-      outputTokensMax: null,
+      input: isText ? measureInput(body.fields, incoming.body.length) : noInput,
+      outputTokensMax: isText ? toOutputTokensMax(body.fields, body.fields.max_tokens) : null,
       body: model === named || body.model === null ? incoming.body : body.withModel(model),
       upload: incoming.upload,
       contentType: incoming.contentType,
       headers: [],
       answers,
-      isText: textFamilies.has(family),
+      isText,
       isGlmOnly: !sharedPaths.has(path),
       isDeterministic: path === "/embeddings" || path === "/rerank",
       format: path === "/async/chat/completions" ? "chat" : "plain",

@@ -67,6 +67,15 @@ export function toCount(value: unknown): number | null {
   return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : null;
 }
 
+/**
+ * The most that the answer may be billed for: an upstream may know either of several bounds, so that the largest counts,
+ * for each of `n` choices. Null without a bound.
+ */
+export function toOutputTokensMax({ n }: JsonRequest["fields"], ...bounds: readonly unknown[]): number | null {
+  const known = bounds.flatMap((bound) => toCount(bound) ?? []);
+  return known.length === 0 ? null : Math.max(...known) * (toCount(n) ?? 1);
+}
+
 export function invalid(param: string, detail: string): Refusal {
   return new Refusal("invalid_field", { param, detail });
 }

@@ -1,6 +1,7 @@
 // OpenAI's Responses, as Codex and newer SDKs ask for them: always by way of a chat completion, which is what GLM serves.
 
 import { randomUUID } from "node:crypto";
+import { measureInput } from "../base/input-size.ts";
 import type { TranslationTarget } from "../base/translation.ts";
 import { translateResponses } from "../translation/responses/translate-responses.ts";
 import { isDeterministic } from "./determinism.ts";
@@ -16,6 +17,7 @@ export const responsesEndpoint: Endpoint = {
     const fields = parseJsonRequest(body).readWhole();
     const model = readModel(fields);
     const isStream = readIsStream(fields);
+    const input = measureInput(fields, body.length);
     const toRequest = (target: string): CallRequest => {
       const translate = ({ kind, nowMs }: TranslationTarget) =>
         translateResponses(fields, {
@@ -33,6 +35,7 @@ export const responsesEndpoint: Endpoint = {
         model: target,
         family: "chat",
         isStream,
+        input,
         outputTokensMax: toCount(fields.max_output_tokens),
         body,
         upload: null,
