@@ -22,9 +22,10 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
     // 2. Who is it? Asked before the body is read, so that strangers cost little.
     const caller = await identity.identify(call.credential);
     noteCaller(record, caller);
+    const rules = stages.rules();
+    rules.requireEndpoint(caller, call.endpoint);
 
     // 3. What is wanted, and where does it have to be asked for?
-    const rules = stages.rules();
     const wanted = call.endpoint.parseRequest(await call.receive(), rules.aliases);
     noteRequest(record, wanted);
     rules.requireModel(caller, wanted.model);

@@ -4,7 +4,7 @@ import { compilePattern } from "./base/name-pattern.ts";
 import type { Caller } from "./base/principal.ts";
 import { Refusal } from "./base/refusal.ts";
 import type { CallTimeouts } from "./deadline.ts";
-import type { CallRequest } from "./surfaces/endpoint.ts";
+import type { CallRequest, Endpoint } from "./surfaces/endpoint.ts";
 
 /** A large upload may take so much longer than other calls. */
 const uploadMsMax = 600_000;
@@ -13,6 +13,8 @@ export interface CallRules {
   /** Model names that clients use, to those that the upstream knows. */
   readonly aliases: ReadonlyMap<string, string>;
   timeoutsFor(request: Pick<CallRequest, "model" | "upload">): CallTimeouts;
+  /** Throws `model_not_allowed` or `jobs_not_allowed` when the caller may not use it, whatever its request says. */
+  requireEndpoint(caller: Pick<Caller, "models" | "lacksJobs">, endpoint: Pick<Endpoint, "ownName" | "runsJobs">): void;
   /** Throws `model_not_allowed` when the caller's API key is not for this model. */
   requireModel(caller: Pick<Caller, "models">, model: string): void;
   allowsModel(caller: Pick<Caller, "models">, model: string): boolean;
@@ -44,13 +46,19 @@ export function createCallRules(
     return models === null || models.some((pattern) => compilePattern(pattern)(model));
   }
 
+  function requireModel(caller: Pick<Caller, "models">, model: string): void {
+    if (allowsModel(caller, model)) return;
+    throw new Refusal("model_not_allowed", { detail: `it may use ${caller.models?.join(", ") || "none"}` });
+  }
+
   return {
     aliases,
     allowsModel,
-    requireModel(caller, model) {
-      if (allowsModel(caller, model)) return;
-      throw new Refusal("model_not_allowed", { detail: `it may use ${caller.models?.join(", ") || "none"}` });
+    requireEndpoint(caller, { ownName, runsJobs }) {
+      if (ownName !== null) requireModel(caller, ownName);
+      if (runsJobs && caller.lacksJobs !== null) throw new Refusal("jobs_not_allowed", { scope: caller.lacksJobs });
     },
+    requireModel,
     cachesModel: (model) => cachedModels.some((pattern) => compilePattern(pattern)(model)),
     fallbacksOf: (model) => fallbacks.get(model) ?? [],
     timeoutsFor({ model, upload }) {

@@ -96,6 +96,7 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
       requireWritable() {},
       async note() {},
       find: () => Promise.resolve(null),
+      listOwn: () => Promise.resolve([]),
       async forget() {},
     }),
     quotas: books.quotas,

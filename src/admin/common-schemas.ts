@@ -33,6 +33,11 @@ export const limitsSchema = z
     description: "How much of each: `metric/window`, or `concurrency`. What is not named is not limited.",
   });
 
+export const runsJobsSchema = z.boolean().openapi({
+  description:
+    "Whether it may start batches and fine-tuning jobs although it has quotas or a list of models, which the calls of such jobs don't count against",
+});
+
 type LimitShape = Record<LimitName, z.ZodOptional<z.ZodNumber>>;
 
 export const currencySchema = z.string().openapi({ example: "CNY", description: "The currency of every cost" });

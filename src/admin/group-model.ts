@@ -2,7 +2,14 @@
 
 import { z } from "@hono/zod-openapi";
 import type { GroupChange, GroupView } from "../people/people.ts";
-import { classSchema, groupNameSchema, limitsSchema, timeSchema, weightSchema } from "./common-schemas.ts";
+import {
+  classSchema,
+  groupNameSchema,
+  limitsSchema,
+  runsJobsSchema,
+  timeSchema,
+  weightSchema,
+} from "./common-schemas.ts";
 import { omitUndefined, toTime } from "./wire-values.ts";
 
 export const groupSchema = z
@@ -12,6 +19,7 @@ export const groupSchema = z
     class: classSchema.nullable(),
     limits: limitsSchema.openapi({ description: "Of all members together" }),
     member_limits: limitsSchema.openapi({ description: "Of each member that has none of its own by that name" }),
+    runs_jobs: runsJobsSchema.openapi({ description: "Of each member that does not say otherwise" }),
     member_count: z.int(),
     created_at: timeSchema,
     updated_at: timeSchema,
@@ -23,18 +31,20 @@ const changeable = {
   class: classSchema.nullable().optional(),
   limits: limitsSchema.optional(),
   member_limits: limitsSchema.optional(),
+  runs_jobs: runsJobsSchema.optional(),
 };
 
 export const groupDraftSchema = z.strictObject({ name: groupNameSchema, ...changeable }).openapi("GroupDraft");
 export const groupChangeSchema = z.strictObject(changeable).openapi("GroupChange");
 
 export function toGroupChange(body: z.output<typeof groupChangeSchema>): GroupChange {
-  const { weight, class: trafficClass, limits, member_limits: memberLimits } = body;
+  const { weight, class: trafficClass, limits, member_limits: memberLimits, runs_jobs: runsJobs } = body;
   return omitUndefined({
     weight,
     class: trafficClass,
     limits: limits && omitUndefined(limits),
     memberLimits: memberLimits && omitUndefined(memberLimits),
+    runsJobs,
   });
 }
 
@@ -45,6 +55,7 @@ export function toGroupJson(group: GroupView): z.input<typeof groupSchema> {
     class: group.class,
     limits: group.limits,
     member_limits: group.memberLimits,
+    runs_jobs: group.runsJobs,
     member_count: group.memberCount,
     created_at: toTime(group.createdAt),
     updated_at: toTime(group.updatedAt),

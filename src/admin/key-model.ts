@@ -2,7 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { type KeyChange, type KeyDraft, type KeyView, keyScopes } from "../people/people.ts";
-import { classSchema, idSchema, limitsSchema, nameSchema, timeSchema } from "./common-schemas.ts";
+import { classSchema, idSchema, limitsSchema, nameSchema, runsJobsSchema, timeSchema } from "./common-schemas.ts";
 import { fromTimeOrNull, omitUndefined, toTime, toTimeOrNull } from "./wire-values.ts";
 
 export const keyStates = ["active", "expired", "revoked"] as const;
@@ -25,6 +25,10 @@ export const keySchema = z
     models: modelsSchema.nullable(),
     class: classSchema.nullable().openapi({ description: "Null: its owner's; it may only step back behind that" }),
     limits: limitsSchema,
+    runs_jobs: runsJobsSchema,
+    is_locked: z.boolean().openapi({
+      description: "An administrator has set what it is limited to: its owner can't change that",
+    }),
     keeps_content: z.boolean().openapi({ description: "Whether its prompts and answers may be stored, where any are" }),
     caches_answers: z
       .boolean()
@@ -56,6 +60,10 @@ const changeable = {
   caches_answers: z.boolean().optional(),
   expires_at: timeSchema.nullable().optional(),
 };
+/** For administrators alone. */
+const grantable = { runs_jobs: runsJobsSchema.optional() };
+/** What limits a key: where an administrator has set one of them, its owner can change none. */
+export const lockedFields = ["models", "class", "limits", "expires_at"] as const;
 const signsTokens = {
   signs_tokens: z.boolean().optional().openapi({
     description: "Make it `id.secret`, for older SDKs of GLM that sign a token of their own with it",
@@ -73,10 +81,16 @@ export const keyDraftSchema = z
     name: keyNameSchema,
     scope: scopeSchema.optional(),
     ...changeable,
+    ...grantable,
     ...signsTokens,
   })
   .openapi("KeyDraft");
-export const keyChangeSchema = z.strictObject({ name: keyNameSchema.optional(), ...changeable }).openapi("KeyChange");
+export const myKeyChangeSchema = z
+  .strictObject({ name: keyNameSchema.optional(), ...changeable })
+  .openapi("MyKeyChange");
+export const keyChangeSchema = z
+  .strictObject({ name: keyNameSchema.optional(), ...changeable, ...grantable })
+  .openapi("KeyChange");
 export const rotationSchema = z
   .strictObject({
     overlap_seconds: z.number().min(0).max(2_592_000).default(86_400).openapi({
@@ -91,6 +105,7 @@ export function toKeyChange(body: KeyBody): KeyChange & Pick<KeyDraft, "signsTok
   const {
     keeps_content: keepsContent,
     caches_answers: cachesAnswers,
+    runs_jobs: runsJobs,
     signs_tokens,
     expires_at: expiresAt,
     limits,
@@ -101,6 +116,7 @@ export function toKeyChange(body: KeyBody): KeyChange & Pick<KeyDraft, "signsTok
     limits: limits && omitUndefined(limits),
     keepsContent,
     cachesAnswers,
+    runsJobs,
     signsTokens: signs_tokens,
     expiresAt: expiresAt === undefined ? undefined : fromTimeOrNull(expiresAt),
   });
@@ -121,6 +137,8 @@ export function toKeyJson(key: KeyView, wallNowMs: number): z.input<typeof keySc
     models: key.models === null ? null : [...key.models],
     class: key.class,
     limits: key.limits,
+    runs_jobs: key.runsJobs,
+    is_locked: key.isLocked,
     keeps_content: key.keepsContent,
     caches_answers: key.cachesAnswers,
     signs_tokens: key.signsTokens,

@@ -14,6 +14,8 @@ import {
   keySchema,
   keyStateOf,
   keyStates,
+  lockedFields,
+  myKeyChangeSchema,
   myKeyDraftSchema,
   newKeySchema,
   rotationSchema,
@@ -58,6 +60,16 @@ export function createKeyRoutes(parts: ControlParts): readonly Route[] {
       throw new Refusal("unknown_object", { detail: "there is no API key of this id" });
     }
     return key;
+  }
+
+  /** What an administrator has set is not for its owner to lift. */
+  function requireUnlocked({ isLocked }: KeyView, body: z.output<typeof myKeyChangeSchema>): void {
+    const field = isLocked ? lockedFields.find((name) => body[name] !== undefined) : undefined;
+    if (field === undefined) return;
+    throw new Refusal("forbidden", {
+      param: field,
+      detail: `an administrator has set what this API key is limited to, so that its "${field}" is for administrators to change`,
+    });
   }
 
   /** A key of a higher class than its owner's would not be one: better said than silently lowered. */
@@ -110,12 +122,13 @@ export function createKeyRoutes(parts: ControlParts): readonly Route[] {
       path: "/me/keys/{id}",
       access: "me",
       summary: "Change one of my API keys",
-      details: "What is left out stays.",
+      details:
+        "What is left out stays. Where an administrator has set models, class, limits or expiry, administrators alone can change these.",
       params,
-      body: keyChangeSchema,
+      body: myKeyChangeSchema,
       answer: { status: 200, description: "The key", schema: keySchema },
       async handle({ params: { id }, body, caller, actor }) {
-        requireKey(id, caller.userId);
+        requireUnlocked(requireKey(id, caller.userId), body);
         requireOwnClass(body.class, caller.userId);
         return toJson(await people.changeKey(id, toKeyChange(body), actor));
       },
@@ -168,7 +181,8 @@ export function createKeyRoutes(parts: ControlParts): readonly Route[] {
       body: keyDraftSchema,
       answer: { status: 201, description: "The key, and its secret, shown this once", schema: newKeySchema },
       async handle({ body: { owner, name, scope, ...fields }, actor, setHeader }) {
-        const draft = { owner, ...toKeyChange(fields), name, ...(scope !== undefined && { scope }) };
+        const locks = owner !== actor.name;
+        const draft = { owner, ...toKeyChange(fields), name, locks, ...(scope !== undefined && { scope }) };
         const made = await people.createKey(draft, actor);
         setHeader("location", `/admin/keys/${made.key.id}`);
         return toNewJson(made);
@@ -192,7 +206,10 @@ export function createKeyRoutes(parts: ControlParts): readonly Route[] {
       params,
       body: keyChangeSchema,
       answer: { status: 200, description: "The key", schema: keySchema },
-      handle: async ({ params: { id }, body, actor }) => toJson(await people.changeKey(id, toKeyChange(body), actor)),
+      async handle({ params: { id }, body, actor }) {
+        const locks = requireKey(id, null).owner !== actor.name;
+        return toJson(await people.changeKey(id, { ...toKeyChange(body), locks }, actor));
+      },
     }),
     defineRoute({
       method: "delete",

@@ -36,7 +36,7 @@ describe("administration of people", () => {
       assert.equal(made.json.has_password, true);
       assert.deepEqual(
         { ...made.json.effective },
-        { weight: 3, class: "default", limits: { "requests/day": 10, concurrency: 5 } },
+        { weight: 3, class: "default", limits: { "requests/day": 10, concurrency: 5 }, runs_jobs: false },
       );
 
       const path = made.headers.get("location") as string;
@@ -132,6 +132,7 @@ describe("administration of people", () => {
           class: "batch",
           limits: { "cost/month": 20.5 },
           member_limits: {},
+          runs_jobs: false,
           member_count: 0,
           created_at: 0,
           updated_at: 0,

@@ -12,13 +12,16 @@ const backslash = 0x5c;
 /** A string is looked at one by one so far, and searched natively beyond: that costs as much as a few dozen looks. */
 const shortString = 32;
 
+/** Where a member's name stands, its quotes included, and how deep its object is: 1 for the top. */
+export type OnKey = (start: number, end: number, depth: number) => void;
+
 /** `wanted` null measures the depth only. The result means nothing for bytes that are not valid JSON. */
 export function scanJson(bytes: Buffer, wanted: string | null): JsonScan {
   return scanJsonText(bytes.toString("latin1"), wanted);
 }
 
 /** Of text with one character for each byte: a string is searched several times as fast as bytes. */
-export function scanJsonText(text: string, wanted: string | null): JsonScan {
+export function scanJsonText(text: string, wanted: string | null, onKey: OnKey | null = null): JsonScan {
   const spans: [number, number][] = [];
   let depth = 0;
   let deepest = 0;
@@ -29,6 +32,7 @@ export function scanJsonText(text: string, wanted: string | null): JsonScan {
     if (code === quote) {
       const start = at;
       at = findStringEnd(text, at);
+      if (onKey !== null && isColonNext(text, at + 1)) onKey(start, at + 1, depth);
       if (wanted !== null && depth === 1 && valueStart === -1) key = readString(text.slice(start, at + 1));
     } else if (code === 0x7b || code === 0x5b) {
       deepest = Math.max(deepest, ++depth);
@@ -48,6 +52,12 @@ export function scanJsonText(text: string, wanted: string | null): JsonScan {
     valueStart = -1;
     key = null;
   }
+}
+
+function isColonNext(text: string, from: number): boolean {
+  let at = from;
+  while (at < text.length && text.charCodeAt(at) <= 0x20) at++;
+  return text.charCodeAt(at) === 0x3a;
 }
 
 function findStringEnd(text: string, start: number): number {

@@ -57,6 +57,12 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
     (f) => `Cannot use this model: it is not among those that this API key may use${because(f)}.`,
     (f) => `该 API key 无权使用此模型${because(f)}。`,
   ],
+  jobs_not_allowed: [
+    (f) =>
+      `Cannot start a batch or a fine-tuning job: this ${f.scope === "user" ? "user" : "API key"} has limits, which such jobs' calls would not count against, and not the right "runs_jobs". The gateway's administrator can grant it.`,
+    (f) =>
+      `无法创建批处理或微调任务：该${f.scope === "user" ? "用户" : " API key"} 设有限制，而此类任务中的调用不计入这些限制，且没有 "runs_jobs" 权限。可请网关管理员授予该权限。`,
+  ],
   insufficient_quota: [
     (f) =>
       `Cannot take the call: the quota ${f.quota} is used up (${f.used} of ${f.limit} taken${needs(f)}). ${f.resetsAt === undefined ? "It does not renew by itself" : `It renews at ${f.resetsAt}`}; the gateway's administrator can raise it.`,

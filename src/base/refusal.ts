@@ -33,6 +33,7 @@ const rules = {
   login_busy: rule(429, "rate_limit_error", true),
   forbidden: rule(403, "permission_error"),
   model_not_allowed: rule(403, "permission_error"),
+  jobs_not_allowed: rule(403, "permission_error"),
 
   // The caller's quotas.
   insufficient_quota: rule(429, "insufficient_quota"),
@@ -122,6 +123,8 @@ export interface RefusalFacts {
   /** How much of it is taken, by running calls too, and how much the call may need. In the quota's unit. */
   used?: number;
   needed?: number;
+  /** Who lacks a right. */
+  scope?: "user" | "key";
   /** When the quota begins anew, as an ISO 8601 time with its offset; left out for one that never does. */
   resetsAt?: string;
   /** The upstream's business code, when it gave one. */

@@ -4,7 +4,7 @@ import type { AdminClient } from "./client/admin-client.ts";
 import { ask, askAll, pathOf } from "./client/ask.ts";
 import { applyLimits, describeLimits, limitOption, parseLimits } from "./client/limit-options.ts";
 import { clientOptions, withClient } from "./client/open-client.ts";
-import { classOption, readCommon, unsetOptions, weightOption } from "./client/people-options.ts";
+import { classOption, jobsOption, readCommon, unsetOptions, weightOption } from "./client/people-options.ts";
 import type { GroupJson } from "./client/wire.ts";
 import type { Input, Verb } from "./command.ts";
 import { usageError } from "./command-error.ts";
@@ -23,7 +23,7 @@ const add: Verb = {
   name: "add",
   summary: "add a group",
   arguments: [name],
-  options: [weightOption, classOption, ...limits, ...formatOptions, ...clientOptions],
+  options: [weightOption, classOption, ...limits, jobsOption, ...formatOptions, ...clientOptions],
   examples: [
     "glm-proxy group add students --member-limit requests/day=500 --limit cost/month=100",
     "glm-proxy group add nightly --class batch --weight 0.5",
@@ -97,6 +97,7 @@ function print(input: Input, world: World, group: GroupJson): void {
     ["class", group.class ?? "default (not set)"],
     ["limits of all together", describeLimits(group.limits) ?? "none"],
     ["limits of each member", describeLimits(group.member_limits) ?? "none"],
+    ["jobs in spite of limits", group.runs_jobs ? "yes" : "no"],
     ["created", formatMoment(group.created_at)],
     ["changed", formatMoment(group.updated_at)],
   ];
@@ -114,6 +115,8 @@ const set: Verb = {
     classOption,
     { ...unsetOptions.class, description: "no class of its own: default" },
     ...limits,
+    jobsOption,
+    unsetOptions.jobs,
     ...formatOptions,
     ...clientOptions,
   ],

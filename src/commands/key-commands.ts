@@ -6,18 +6,26 @@ import { ask, askAll, pathOf, withQuery } from "./client/ask.ts";
 import { findKey } from "./client/find-key.ts";
 import { applyLimits, describeLimits, limitOption, parseLimits } from "./client/limit-options.ts";
 import { clientOptions, withClient } from "./client/open-client.ts";
-import { classOption, expiresOption, readCommon } from "./client/people-options.ts";
+import { classOption, expiresOption, jobsOption, readCommon, unsetOptions } from "./client/people-options.ts";
 import type { KeyJson, NewKeyJson, UserJson } from "./client/wire.ts";
-import type { Input, Verb } from "./command.ts";
+import type { Input, OptionSpec, Verb } from "./command.ts";
 import { usageError } from "./command-error.ts";
+import { confirm, yesOption } from "./confirm.ts";
 import { createPage, formatOf, formatOptions, printJson, printRows } from "./output/report.ts";
 import { type Column, layoutFacts } from "./output/table.ts";
 import { formatAge, formatMoment, formatSpan, parseSpan } from "./output/times.ts";
+import { plural } from "./output/words.ts";
 import { exitCodes, type World } from "./world.ts";
 
 const key = {
   name: "<key>",
   description: "its id, the first characters of the key, or its name where only one has it",
+};
+
+const modelsOption: OptionSpec = {
+  flags: "--models <pattern>",
+  description: "a model it may use, * stands for anything (default: all); repeatable",
+  isRepeated: true,
 };
 
 const add: Verb = {
@@ -26,12 +34,9 @@ const add: Verb = {
   options: [
     { flags: "--owner <user>", description: "whose key it is (default: the only user, or with --url the key's own)" },
     { flags: "--name <name>", description: "what it is for: laptop, ci, …" },
-    {
-      flags: "--models <pattern>",
-      description: "a model it may use, * stands for anything (default: all); repeatable",
-      isRepeated: true,
-    },
+    modelsOption,
     limitOption("limit", "a quota of this key beside its owner's, e.g. requests/day=100; repeatable"),
+    jobsOption,
     expiresOption,
     { ...classOption, description: "a lower class than its owner's" },
     {
@@ -58,13 +63,13 @@ const add: Verb = {
   async run(input, world) {
     const keyName = input.text("name");
     if (keyName === undefined) throw usageError("Cannot make a key without a name: say what it is for with --name.");
-    const models = input.list("models").flatMap((patterns) => patterns.split(","));
+    const models = readModels(input);
     const fields = {
       name: keyName,
       scope: input.text("scope") ?? "calls",
       ...readCommon(input, world),
       limits: applyLimits({}, parseLimits(input.list("limit"))),
-      ...(models.length > 0 && { models }),
+      ...(models !== undefined && { models }),
       ...(input.isSet("keep-content") && { keeps_content: true }),
       ...(input.isSet("cache") && { caches_answers: true }),
       ...(input.isSet("signs-tokens") && { signs_tokens: true }),
@@ -174,6 +179,8 @@ function print(input: Input, world: World, view: KeyJson): void {
     ["models", view.models === null ? "all" : view.models.join(" ")],
     ["class", view.class],
     ["limits", describeLimits(view.limits)],
+    ["jobs in spite of limits", view.runs_jobs ? "yes" : null],
+    ["limits set by", view.is_locked ? "an administrator" : null],
     ["uses the cache", view.caches_answers ? "yes" : null],
     ["stores content", view.keeps_content ? "yes" : null],
     ["created", formatMoment(view.created_at)],
@@ -218,14 +225,66 @@ const rotate: Verb = {
   },
 };
 
+const set: Verb = {
+  name: "set",
+  summary: "change what an API key may do",
+  details: "What is not named stays. A limit becomes what is said, or none with =none; other limits stay.",
+  arguments: [key],
+  options: [
+    { ...modelsOption, description: "a model it may use, instead of those until now; repeatable" },
+    { flags: "--no-models", description: "all models" },
+    limitOption("limit", "a quota of this key beside its owner's; repeatable"),
+    jobsOption,
+    unsetOptions.jobs,
+    expiresOption,
+    unsetOptions.expires,
+    { ...classOption, description: "a lower class than its owner's" },
+    { ...unsetOptions.class, description: "its owner's class" },
+    ...formatOptions,
+    ...clientOptions,
+  ],
+  examples: ["glm-proxy key set nightly --jobs", "glm-proxy key set laptop --models 'glm-4*' --limit cost/month=5"],
+  async run(input, world) {
+    const limits = parseLimits(input.list("limit"));
+    const models = input.isSet("no-models") ? null : readModels(input);
+    const fields = { ...readCommon(input, world), ...(models !== undefined && { models }) };
+    if (Object.keys(fields).length + limits.size === 0) throw usageError("Nothing was named that should change.");
+    return withClient(input, world, async (client) => {
+      const view = await findKey(client, input.required(0), { isActive: true });
+      const body = limits.size === 0 ? fields : { ...fields, limits: applyLimits(view.limits, limits) };
+      const path = pathOf("/admin/keys", view.id);
+      print(input, world, await ask<KeyJson>(client, `change the key ${view.name}`, "PATCH", path, body));
+      return exitCodes.fine;
+    });
+  },
+};
+
+/** Undefined: none was named. */
+function readModels(input: Input): string[] | undefined {
+  const models = input.list("models").flatMap((patterns) => patterns.split(","));
+  return models.length > 0 ? models : undefined;
+}
+
 const revoke: Verb = {
   name: "revoke",
   summary: "make an API key void at once, for good",
-  arguments: [key],
-  options: [...formatOptions, ...clientOptions],
-  examples: ["glm-proxy key revoke glmp_Zk3v9QaB", "glm-proxy key revoke laptop"],
+  arguments: [{ ...key, name: "[key]" }],
+  options: [
+    { flags: "--owner <user>", description: "instead of one key: all that this user has" },
+    yesOption,
+    ...formatOptions,
+    ...clientOptions,
+  ],
+  examples: [
+    "glm-proxy key revoke glmp_Zk3v9QaB",
+    "glm-proxy key revoke laptop",
+    "glm-proxy key revoke --owner ada --yes",
+  ],
   run: (input, world) =>
     withClient(input, world, async (client) => {
+      const owner = input.text("owner");
+      if (owner !== undefined) return revokeAll(input, world, client, owner);
+      if (input.argument(0) === undefined) throw usageError("Name the key to revoke, or an --owner for all keys.");
       const view = await findKey(client, input.required(0), { isActive: true });
       await ask(client, `revoke the key ${view.name}`, "DELETE", pathOf("/admin/keys", view.id));
       if (formatOf(input, world) === "json") printJson(world, { id: view.id, owner: view.owner, name: view.name });
@@ -234,4 +293,19 @@ const revoke: Verb = {
     }),
 };
 
-export const keyVerbs: readonly Verb[] = [add, list, show, rotate, revoke];
+/** As after a leak: a new password ends sessions, and leaves keys. */
+async function revokeAll(input: Input, world: World, client: AdminClient, owner: string): Promise<number> {
+  if (input.argument(0) !== undefined) throw usageError("Cannot revoke both: name a key, or an --owner for all keys.");
+  const keys = await askAll<KeyJson>(client, "list keys", withQuery("/admin/keys", { owner, state: "active" }));
+  if (keys.length > 0) await confirm(input, world, `Revoke ${plural(keys.length, "API key", "API keys")} of ${owner}?`);
+  for (const { id, name } of keys) await ask(client, `revoke the key ${name}`, "DELETE", pathOf("/admin/keys", id));
+  if (formatOf(input, world) === "json")
+    printJson(
+      world,
+      keys.map(({ id, name }) => ({ id, owner, name })),
+    );
+  else world.print(`Revoked ${plural(keys.length, "API key", "API keys")} of ${owner}.`);
+  return exitCodes.fine;
+}
+
+export const keyVerbs: readonly Verb[] = [add, list, show, set, rotate, revoke];

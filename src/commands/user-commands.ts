@@ -4,7 +4,14 @@ import type { AdminClient } from "./client/admin-client.ts";
 import { ask, askAll, pathOf, withQuery } from "./client/ask.ts";
 import { applyLimits, describeLimits, limitOption, parseLimits } from "./client/limit-options.ts";
 import { clientOptions, withClient } from "./client/open-client.ts";
-import { classOption, expiresOption, readCommon, unsetOptions, weightOption } from "./client/people-options.ts";
+import {
+  classOption,
+  expiresOption,
+  jobsOption,
+  readCommon,
+  unsetOptions,
+  weightOption,
+} from "./client/people-options.ts";
 import type { KeyJson, UserJson } from "./client/wire.ts";
 import type { Input, OptionSpec, Verb } from "./command.ts";
 import { usageError } from "./command-error.ts";
@@ -33,6 +40,7 @@ const add: Verb = {
     weightOption,
     classOption,
     limit,
+    jobsOption,
     expiresOption,
     { flags: "--no-password", description: "none: only its API keys work" },
     passwordStdin,
@@ -152,6 +160,7 @@ function print(input: Input, world: World, user: UserJson): void {
     ["class", inherited(user.class, effective.class)],
     ["limits", describeLimits(effective.limits) ?? "none"],
     ["of its own", describeLimits(user.limits)],
+    ["jobs in spite of limits", inherited(user.runs_jobs, effective.runs_jobs ? "yes" : "no")],
     ["password", user.has_password ? "yes" : "none"],
     ["created", user.created_at && formatMoment(user.created_at)],
     ["changed", user.updated_at && formatMoment(user.updated_at)],
@@ -173,6 +182,8 @@ const set: Verb = {
     classOption,
     unsetOptions.class,
     limit,
+    jobsOption,
+    unsetOptions.jobs,
     expiresOption,
     unsetOptions.expires,
     ...formatOptions,

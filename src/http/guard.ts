@@ -12,7 +12,9 @@ const hostPattern = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 /** Bytes and escapes by which two readers of one target may disagree on what it names. */
 const ambiguousBytes = /[^\x21-\x7e]|[\\#]/;
 const ambiguousEscapes = /%(?:00|2f|5c|2e|0[ad])/i;
-const secretInQuery = /[?&](?:key|api[-_]?key|token|access_token|password|secret)=/i;
+/** Names of parameters that carry secrets, as they are without escapes, case and marks between words. */
+const secretNames =
+  /^(?:x?api|access|secret|auth|private)?key$|^(?:access|refresh|session|auth|api|bearer|id)?token$|^(?:client|api)?secret$|^(?:pass(?:word|wd|phrase)?|pwd|sk|authorization|auth|bearer|credentials?|jwt)$/;
 
 export function guardRequest(request: IncomingMessage): string {
   if (request.httpVersionMajor !== 1 || request.httpVersionMinor > 1) throw new Refusal("version_not_supported");
@@ -24,13 +26,20 @@ function toCanonicalPath(target: string): string {
   if (target.length > targetCharactersMax) throw bad(`its target is longer than ${targetCharactersMax} characters`);
   if (!target.startsWith("/")) throw bad("its target must begin with /");
   if (ambiguousBytes.test(target)) throw bad("its target has characters that are not allowed there");
-  if (secretInQuery.test(target)) throw bad("secrets do not belong into a URL; send them as a header");
+  if (hasSecretInQuery(target)) throw bad("secrets do not belong into a URL; send them as a header");
   const path = target.split("?", 1)[0] as string;
   if (ambiguousEscapes.test(path)) throw bad("its path has escapes that are not allowed there");
   // Base URLs are often joined carelessly: "//chat/completions/" is the same place.
   const canonical = path.includes("//") || path.endsWith("/") ? `/${path.split("/").filter(Boolean).join("/")}` : path;
   if (/\/\.{1,2}(?:\/|$)/.test(canonical)) throw bad("its target has dot segments");
   return canonical;
+}
+
+function hasSecretInQuery(target: string): boolean {
+  const at = target.indexOf("?");
+  if (at === -1) return false;
+  const names = new URLSearchParams(target.slice(at + 1).replaceAll(";", "&")).keys();
+  return names.some((name) => secretNames.test(name.toLowerCase().replace(/[\s_.-]|\[\]$/g, "")));
 }
 
 function checkHeaders(request: IncomingMessage): void {

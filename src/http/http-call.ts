@@ -11,6 +11,7 @@ import { Refusal, refusalOf } from "../base/refusal.ts";
 import { type CacheControl, type Call, cacheControls } from "../call.ts";
 import type { QuotaStanding } from "../quota/quotas.ts";
 import type { Endpoint, Incoming } from "../surfaces/endpoint.ts";
+import { createFormReader } from "../surfaces/form-reader.ts";
 import { readJsonBody, requireIdentity } from "./body.ts";
 import { readCredential } from "./credentials.ts";
 import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./heartbeats.ts";
@@ -113,16 +114,16 @@ export class HttpCall implements Call, Client {
     };
   }
 
-  async #receiveBody(): Promise<Pick<Incoming, "body" | "upload">> {
+  async #receiveBody(): Promise<Pick<Incoming, "body" | "upload" | "form">> {
     const { request, endpoint, bodyBytesMax, uploadBytesMax, bodyBudget: budget, clock } = this.#options;
     const { "content-type": type = "", "content-encoding": coding } = request.headers;
     const bounds = { bytesMax: bodyBytesMax, budget, clock };
-    if (endpoint.takes === "nothing") return { body: Buffer.alloc(0), upload: null };
+    if (endpoint.takes === "nothing") return { body: Buffer.alloc(0), upload: null, form: null };
     if (endpoint.takes === "json" || !/^multipart\/form-data\b/i.test(type)) {
-      return { body: await readJsonBody(request, this.#response, bounds, this.signal), upload: null };
+      return { body: await readJsonBody(request, this.#response, bounds, this.signal), upload: null, form: null };
     }
     requireIdentity(coding);
-    return receiveUpload(request, this.#response, { ...bounds, uploadBytesMax }, this);
+    return receiveUpload(request, this.#response, { ...bounds, uploadBytesMax }, this, createFormReader(type));
   }
 
   noteAllowances(read: () => readonly RemainingLimit[]): void {

@@ -14,6 +14,7 @@ import { until } from "../../test/support/until.ts";
 import { createByteBudget } from "../base/byte-budget.ts";
 import type { Refusal } from "../base/refusal.ts";
 import type { Incoming } from "../surfaces/endpoint.ts";
+import type { FormReader } from "../surfaces/form-reader.ts";
 import { keptBytesMax, receiveUpload, silenceMsMax } from "./upload.ts";
 
 const uploadBytesMax = 4 * 1024 * 1024;
@@ -30,10 +31,13 @@ after(() => {
   server.closeAllConnections();
 });
 
+/** What a form may be is not decided here. */
+const anyForm: FormReader = { push() {}, end() {}, takeFields: () => new Map() };
+
 interface Upload {
   readonly clock: ManualClock;
   readonly refusals: string[];
-  readonly received: Promise<Pick<Incoming, "body" | "upload">>;
+  readonly received: Promise<Pick<Incoming, "body" | "upload" | "form">>;
 }
 
 /** Receives the next request's form; it ends when `end` is called. */
@@ -50,7 +54,7 @@ function receiveNext(): Promise<Upload & { end(): void }> {
     response.once("close", () => controller.abort());
     const uploader = { signal: controller.signal, abort };
     const bounds = { bytesMax: 0, budget, clock, uploadBytesMax };
-    const received = receiveUpload(request, response, bounds, uploader);
+    const received = receiveUpload(request, response, bounds, uploader, anyForm);
     received.catch(() => {});
     resolve({ clock, refusals, received, end: () => response.end("done") });
   };
@@ -75,7 +79,7 @@ describe("receiveUpload()", () => {
     const coming = receiveNext();
     post().end("small");
     const upload = await coming;
-    assert.deepEqual(await upload.received, { body: Buffer.from("small"), upload: null });
+    assert.deepEqual(await upload.received, { body: Buffer.from("small"), upload: null, form: new Map() });
     upload.end();
     await until("its room is given back", () => budget.used === 0);
     assert.equal(upload.clock.armedCount, 0);

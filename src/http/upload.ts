@@ -1,10 +1,11 @@
 // Receives a form that may be too large to be kept: its beginning is read, so that it can be known what it is for; the
-// rest stays with the client until the upstream takes it.
+// rest stays with the client until the upstream takes it. All of it has to pass the reader of forms.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { PassThrough, type Readable } from "node:stream";
-import { Refusal, refusalOf } from "../base/refusal.ts";
+import { Refusal, refusalOf, toRefusal } from "../base/refusal.ts";
 import type { Incoming } from "../surfaces/endpoint.ts";
+import type { FormReader } from "../surfaces/form-reader.ts";
 import type { BodyBounds } from "./body.ts";
 
 export interface UploadBounds extends BodyBounds {
@@ -24,14 +25,16 @@ export const silenceMsMax = 30_000;
 
 /**
  * Resolves with the beginning, and with the whole as a stream if there is more. Rejects with `body_too_large`,
- * `memory_full`, `request_timeout`, or what the signal was aborted with. Later the same end the call.
+ * `memory_full`, `request_timeout`, what the reader throws, or what the signal was aborted with. Later the same end the
+ * call.
  */
 export async function receiveUpload(
   request: IncomingMessage,
   response: ServerResponse,
   bounds: UploadBounds,
   uploader: Uploader,
-): Promise<Pick<Incoming, "body" | "upload">> {
+  form: FormReader,
+): Promise<Pick<Incoming, "body" | "upload" | "form">> {
   const { headers } = request;
   const { uploadBytesMax, budget } = bounds;
   const byteCount = headers["content-length"] === undefined ? null : Number(headers["content-length"]);
@@ -43,11 +46,17 @@ export async function receiveUpload(
 
   const { chunks, isWhole } = await readBeginning(request, bounds, uploader.signal);
   const body = Buffer.concat(chunks);
-  if (isWhole) return { body, upload: null };
-  const stream = passOn(body, request, bounds, uploader);
+  form.push(body);
+  if (isWhole) form.end();
+  const fields = form.takeFields();
+  if (isWhole) return { body, upload: null, form: fields };
+  const stream = passOn(body, request, bounds, uploader, (chunk, isLast) => {
+    form.push(chunk);
+    if (isLast) form.end();
+  });
   // Also when the call was refused and nobody has read it.
   response.once("close", () => stream.destroy());
-  return { body, upload: { stream, byteCount } };
+  return { body, upload: { stream, byteCount }, form: fields };
 }
 
 async function readBeginning(
@@ -78,11 +87,21 @@ async function readBeginning(
   }
 }
 
-/** The beginning again, then what still comes: as fast as it is taken, and not more than may be. */
-function passOn(beginning: Buffer, request: IncomingMessage, bounds: UploadBounds, uploader: Uploader): Readable {
+/**
+ * The beginning again, then what still comes: as fast as it is taken, and not more than may be. What `check` throws at
+ * goes no further, the end included: it is known before the last byte is passed on, or before the end is.
+ */
+function passOn(
+  beginning: Buffer,
+  request: IncomingMessage,
+  bounds: UploadBounds,
+  uploader: Uploader,
+  check: (chunk: Buffer, isLast: boolean) => void,
+): Readable {
   const { uploadBytesMax, clock } = bounds;
   const body = new PassThrough();
   let byteCount = beginning.length;
+  const statedCount = Number(request.headers["content-length"] ?? -1);
   let heardAt = clock.now();
   let cancel = clock.after(silenceMsMax, checkSilence);
 
@@ -99,11 +118,23 @@ function passOn(beginning: Buffer, request: IncomingMessage, bounds: UploadBound
     body.destroy();
   }
 
+  function checkNext(chunk: Buffer, isLast: boolean): void {
+    if (body.destroyed) return;
+    try {
+      check(chunk, isLast);
+    } catch (error) {
+      breakOff(toRefusal(error));
+    }
+  }
+
   request.on("data", (chunk: Buffer) => {
     byteCount += chunk.length;
     heardAt = clock.now();
     if (byteCount > uploadBytesMax) breakOff(new Refusal("body_too_large", { limit: uploadBytesMax }));
+    else checkNext(chunk, byteCount === statedCount);
   });
+  // Before the pipe's own listener, which would end the body.
+  request.once("end", () => checkNext(Buffer.alloc(0), true));
   request.pause();
   body.write(beginning);
   request.pipe(body);

@@ -7,9 +7,11 @@ export interface UpstreamObjects {
    * In effect at once, durable when it resolves. Rejects with `object_unrecorded` when that takes too long; it is written
    * as soon as it can then. An id that can't be one, or is known already, changes nothing.
    */
-  note(object: UpstreamObject): Promise<void>;
+  note(object: Omit<UpstreamObject, "createdAt">): Promise<void>;
   /** Null: nothing is known of it. Rejects with `store_unavailable` when that can't be found out. */
   find(id: string): Promise<UpstreamObject | null>;
+  /** The newest of one owner and kind, the newest first, bounded. Rejects as `find` does. */
+  listOwn(owner: string, kind: string): Promise<readonly UpstreamObject[]>;
   /** In effect at once, durable when it resolves, unless the store is away or slow. */
   forget(id: string): Promise<void>;
 }
@@ -25,4 +27,6 @@ export interface UpstreamObject {
   readonly owner: string;
   /** The API key that its owner used, or null for a session. */
   readonly keyId: string | null;
+  /** Unix milliseconds. */
+  readonly createdAt: number;
 }

@@ -30,12 +30,14 @@ const waitMsMax = 5_000;
 const dayMs = 86_400_000;
 /** Upstreams keep files for months; what is older is found by administrators alone. */
 const keptDays = 400;
+/** More of one owner and kind are not looked at for lists. */
+const listMax = 1_000;
 const idPattern = /^[\x21-\x7e]{1,200}$/;
 
 interface Change {
   readonly id: string;
   /** Null: it is gone. */
-  readonly made: (UpstreamObject & { readonly at: number }) | null;
+  readonly made: UpstreamObject | null;
   /** True: durable. False: not yet, and nobody knows when. */
   readonly written: PromiseWithResolvers<boolean>;
 }
@@ -125,16 +127,13 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
     }
   }
 
+  function fail(error: unknown): never {
+    onFailure(error);
+    throw new Refusal("store_unavailable", {}, error);
+  }
+
   async function read(id: string): Promise<UpstreamObject | null> {
-    const row = await db
-      .selectFrom("upstream_objects")
-      .selectAll()
-      .where("id", "=", id)
-      .executeTakeFirst()
-      .catch((error: unknown) => {
-        onFailure(error);
-        throw new Refusal("store_unavailable", {}, error);
-      });
+    const row = await db.selectFrom("upstream_objects").selectAll().where("id", "=", id).executeTakeFirst().catch(fail);
     if (!row || isGone(id)) return null;
     return toObject(row);
   }
@@ -155,14 +154,31 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
       const before = known.get(id);
       // Another answer may have told of it, and wait for it still.
       if (before && !isGone(id)) return requireDurable(id, await (unwritten.get(id)?.written.promise ?? true));
-      remember(object);
-      requireDurable(id, await change(id, { ...object, at: Math.round(clock.wallNow()) }));
+      const made = { ...object, createdAt: Math.round(clock.wallNow()) };
+      remember(made);
+      requireDurable(id, await change(id, made));
     },
     async find(id) {
       if (!idPattern.test(id) || isGone(id)) return null;
       const object = known.get(id) ?? (await read(id));
       if (object !== null && !isGone(id)) remember(object);
       return object;
+    },
+    async listOwn(owner, kind) {
+      const rows = await db
+        .selectFrom("upstream_objects")
+        .selectAll()
+        .where("owner", "=", owner)
+        .where("kind", "=", kind)
+        .orderBy("created_at", "desc")
+        .limit(listMax)
+        .execute()
+        .catch(fail);
+      const stored = rows.map(toObject).filter(({ id }) => !unwritten.has(id));
+      const waiting = Array.from(unwritten.values()).flatMap(({ made }) =>
+        made?.owner === owner && made.kind === kind ? [made] : [],
+      );
+      return [...waiting.reverse(), ...stored];
     },
     async forget(id) {
       known.delete(id);
@@ -182,9 +198,9 @@ function requireDurable(id: string, isDurable: boolean): void {
   if (!isDurable) throw new Refusal("object_unrecorded", { detail: id });
 }
 
-function compileInsert(db: Db, made: readonly (UpstreamObject & { readonly at: number })[]): Statement {
-  const rows = made.map(({ id, kind, upstreamKey, owner, keyId, at }) => {
-    return { id, kind, upstream_key: upstreamKey, owner, key_id: keyId, created_at: at };
+function compileInsert(db: Db, made: readonly UpstreamObject[]): Statement {
+  const rows = made.map(({ id, kind, upstreamKey, owner, keyId, createdAt }) => {
+    return { id, kind, upstream_key: upstreamKey, owner, key_id: keyId, created_at: createdAt };
   });
   return db
     .insertInto("upstream_objects")
@@ -199,6 +215,7 @@ function toObject({
   upstream_key: upstreamKey,
   owner,
   key_id: keyId,
+  created_at: createdAt,
 }: Selectable<UpstreamObjectTable>): UpstreamObject {
-  return { id, kind, upstreamKey, owner, keyId };
+  return { id, kind, upstreamKey, owner, keyId, createdAt };
 }

@@ -24,6 +24,7 @@ export function toUserFields(user: UserView): AuditedFields {
     weight: user.weight,
     class: user.class,
     limits: user.limits,
+    runs_jobs: user.runsJobs,
     is_enabled: user.isEnabled,
     expires_at: toTime(user.expiresAt),
     has_password: user.hasPassword,
@@ -31,7 +32,8 @@ export function toUserFields(user: UserView): AuditedFields {
 }
 
 export function toGroupFields(group: Omit<GroupView, "memberCount">): AuditedFields {
-  return { weight: group.weight, class: group.class, limits: group.limits, member_limits: group.memberLimits };
+  const { weight, class: trafficClass, limits, memberLimits: member_limits, runsJobs: runs_jobs } = group;
+  return { weight, class: trafficClass, limits, member_limits, runs_jobs };
 }
 
 export function toKeyFields(key: KeyView): AuditedFields {
@@ -43,6 +45,8 @@ export function toKeyFields(key: KeyView): AuditedFields {
     models: key.models,
     class: key.class,
     limits: key.limits,
+    runs_jobs: key.runsJobs,
+    is_locked: key.isLocked,
     keeps_content: key.keepsContent,
     caches_answers: key.cachesAnswers,
     signs_tokens: key.signsTokens,

@@ -38,6 +38,7 @@ export function createGroupChanges(snapshot: Snapshot, clock: Clock, groupsMax: 
       limits: draft.limits === undefined ? before.limits : parseLimits(draft.limits),
       memberLimits:
         draft.memberLimits === undefined ? before.memberLimits : parseLimits(draft.memberLimits, "member_limits"),
+      runsJobs: draft.runsJobs ?? before.runsJobs,
       updatedAt: nowMs(),
     };
   }
@@ -85,5 +86,6 @@ export function createGroupChanges(snapshot: Snapshot, clock: Clock, groupsMax: 
 }
 
 function toNewGroup(name: string, at: number): StoredGroup {
-  return { name, weight: null, class: null, limits: {}, memberLimits: {}, createdAt: at, updatedAt: at };
+  const none = { weight: null, class: null, limits: {}, memberLimits: {}, runsJobs: false };
+  return { name, ...none, createdAt: at, updatedAt: at };
 }

@@ -64,16 +64,20 @@ export function createKeyChanges(
         throw bad("class", `it must not be above its owner's, which is ${highest}`);
       }
     }
-    return {
+    const after: KeyView = {
       ...before,
       name: draft.name ?? before.name,
       models: draft.models === undefined ? before.models : draft.models,
       class: draft.class === undefined ? before.class : draft.class,
       limits: draft.limits === undefined ? before.limits : parseLimits(draft.limits),
+      runsJobs: draft.runsJobs ?? before.runsJobs,
       keepsContent: draft.keepsContent ?? before.keepsContent,
       cachesAnswers: draft.cachesAnswers ?? before.cachesAnswers,
       expiresAt: draft.expiresAt === undefined ? before.expiresAt : draft.expiresAt,
     };
+    const limiting = [draft.models, draft.class, draft.limits, draft.expiresAt];
+    if (draft.locks === undefined || limiting.every((field) => field === undefined)) return after;
+    return { ...after, isLocked: draft.locks && isRestricted(after) };
   }
 
   /** Who makes a key for each of its jobs has many dead ones: the oldest of them makes room. */
@@ -177,6 +181,10 @@ export function createKeyChanges(
   return { create, change, rotate, revoke };
 }
 
+function isRestricted({ models, class: trafficClass, limits, expiresAt }: KeyView): boolean {
+  return models !== null || trafficClass !== null || expiresAt !== null || Object.keys(limits).length > 0;
+}
+
 /** `toView`: what the key is to be, from what every new key is. `signingKeys`: it shall be of two parts. */
 function makeKey(
   toView: (made: KeyView) => KeyView,
@@ -194,6 +202,8 @@ function makeKey(
     models: null,
     class: null,
     limits: {},
+    runsJobs: false,
+    isLocked: false,
     keepsContent: false,
     cachesAnswers: false,
     signsTokens: false,

@@ -47,6 +47,8 @@ export interface UserView {
   readonly class: TrafficClass | null;
   /** Its own; those of its group's `memberLimits` that it has not are inherited. */
   readonly limits: Limits;
+  /** Its own right to start jobs although it has limits; null: its group's, else false. */
+  readonly runsJobs: boolean | null;
   readonly isEnabled: boolean;
   /** Unix milliseconds; null: never. */
   readonly expiresAt: number | null;
@@ -65,6 +67,7 @@ export interface UserDraft {
   readonly weight?: number | null;
   readonly class?: TrafficClass | null;
   readonly limits?: Limits;
+  readonly runsJobs?: boolean | null;
   readonly isEnabled?: boolean;
   readonly expiresAt?: number | null;
 }
@@ -80,6 +83,8 @@ export interface GroupView {
   readonly limits: Limits;
   /** Of each member. */
   readonly memberLimits: Limits;
+  /** Of each member that does not say otherwise. */
+  readonly runsJobs: boolean;
   readonly memberCount: number;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -91,6 +96,7 @@ export interface GroupDraft {
   readonly class?: TrafficClass | null;
   readonly limits?: Limits;
   readonly memberLimits?: Limits;
+  readonly runsJobs?: boolean;
 }
 
 export type GroupChange = Partial<Omit<GroupDraft, "name">>;
@@ -110,6 +116,10 @@ export interface KeyView {
   readonly models: readonly string[] | null;
   readonly class: TrafficClass | null;
   readonly limits: Limits;
+  /** It may start jobs although it has limits or a list of models. */
+  readonly runsJobs: boolean;
+  /** An administrator has set models, class, limits, right to jobs or expiry: its owner can't change them. */
+  readonly isLocked: boolean;
   readonly keepsContent: boolean;
   /** Its calls may be answered from the cache, where there is one. */
   readonly cachesAnswers: boolean;
@@ -130,10 +140,13 @@ export interface KeyDraft {
   readonly models?: readonly string[] | null;
   readonly class?: TrafficClass | null;
   readonly limits?: Limits;
+  readonly runsJobs?: boolean;
   readonly keepsContent?: boolean;
   readonly cachesAnswers?: boolean;
   readonly signsTokens?: boolean;
   readonly expiresAt?: number | null;
+  /** An administrator says so of another's key: what it limits of it is locked. */
+  readonly locks?: boolean;
 }
 
 export type KeyChange = Partial<Omit<KeyDraft, "owner" | "scope" | "signsTokens">>;

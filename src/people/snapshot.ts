@@ -15,6 +15,7 @@ export interface EffectiveRights {
   readonly weight: number;
   readonly class: TrafficClass;
   readonly limits: Limits;
+  readonly runsJobs: boolean;
 }
 
 export class Snapshot {
@@ -116,6 +117,7 @@ export class Snapshot {
       weight: view.weight ?? group?.weight ?? 1,
       class: view.class ?? group?.class ?? "default",
       limits: { ...group?.memberLimits, ...view.limits },
+      runsJobs: view.runsJobs ?? group?.runsJobs ?? false,
     };
   }
 
@@ -131,14 +133,17 @@ export class Snapshot {
   }
 
   #toUser(view: UserView): User {
-    const { weight, class: trafficClass, limits } = this.effectiveOf(view);
+    const { weight, class: trafficClass, limits, runsJobs } = this.effectiveOf(view);
     const group = view.group === null ? undefined : this.#groups.get(view.group);
+    const isLimited = hasQuotas(limits) || (group !== undefined && hasQuotas(group.limits));
     const caller = {
       userId: view.name,
       role: view.role,
       weight,
       class: trafficClass,
+      knownSince: view.createdAt ?? 0,
       groupId: group?.name ?? null,
+      lacksJobs: isLimited && !runsJobs ? ("user" as const) : null,
       scopes: [...toScope("user", view.name, limits), ...(group ? toScope("group", group.name, group.limits) : [])],
     };
     const own = this.#staticUsers.get(view.name);
@@ -238,6 +243,7 @@ export function lowerClass(owner: TrafficClass, own: TrafficClass | null): Traff
 }
 
 function toKeyCaller(key: KeyView, { caller }: User): Caller {
+  const isLimited = key.models !== null || hasQuotas(key.limits);
   return {
     ...caller,
     // A key for calls is worth no more than that, in whoever's hands it is.
@@ -246,10 +252,16 @@ function toKeyCaller(key: KeyView, { caller }: User): Caller {
     flowId: key.id,
     keyId: key.id,
     models: key.models,
+    lacksJobs: caller.lacksJobs ?? (isLimited && !key.runsJobs ? "key" : null),
     scopes: [...caller.scopes, ...toScope("key", key.id, key.limits)],
     keepsContent: key.keepsContent,
     cachesAnswers: key.cachesAnswers,
   };
+}
+
+/** Calls at once are no quota: a job is one. */
+function hasQuotas(limits: Limits): boolean {
+  return Object.keys(limits).some((name) => name !== "concurrency");
 }
 
 function toScope(kind: QuotaScope["kind"], id: string, limits: Limits): QuotaScope[] {

@@ -58,6 +58,7 @@ function toView({ username, role, weight, class: trafficClass, group }: Account)
     weight,
     class: trafficClass,
     limits: {},
+    runsJobs: null,
     isEnabled: true,
     expiresAt: null,
     hasPassword: true,

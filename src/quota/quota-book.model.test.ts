@@ -196,6 +196,8 @@ function toCaller(userId: string, hasKey: boolean, limits: ReadonlyMap<string, L
     groupId: "lab",
     keyId,
     models: null,
+    lacksJobs: null,
+    knownSince: 0,
     keepsContent: false,
     cachesAnswers: false,
     // Those without any are left out, as the people do.

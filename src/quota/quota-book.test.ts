@@ -27,6 +27,8 @@ function toCaller(userId: string, limits: Limits, more: Partial<Caller> = {}): C
     groupId: null,
     keyId: null,
     models: null,
+    lacksJobs: null,
+    knownSince: 0,
     keepsContent: false,
     cachesAnswers: false,
     scopes,

@@ -13,6 +13,7 @@ export interface NamedMigration {
 export const migrations: readonly NamedMigration[] = [
   { name: "0001-people-and-ledger", up: createPeopleAndLedger },
   { name: "0002-signing-keys-and-objects", up: addSigningKeysAndObjects },
+  { name: "0003-rights-to-jobs-and-locked-keys", up: addRightsToJobsAndLockedKeys },
 ];
 
 async function createPeopleAndLedger(db: Kysely<unknown>, kind: Store["kind"]): Promise<void> {
@@ -191,4 +192,31 @@ async function addSigningKeysAndObjects(db: Kysely<unknown>, kind: Store["kind"]
     .addColumn("created_at", "bigint", (column) => column.notNull())
     .execute();
   await db.schema.createIndex("upstream_objects_by_age").on("upstream_objects").column("created_at").execute();
+}
+
+async function addRightsToJobsAndLockedKeys({ schema }: Kysely<unknown>): Promise<void> {
+  await schema
+    .alterTable("users")
+    .addColumn("runs_jobs", "integer", (column) => column.check(sql`runs_jobs in (0, 1)`))
+    .execute();
+  for (const [table, name] of [
+    ["groups", "runs_jobs"],
+    ["api_keys", "runs_jobs"],
+    ["api_keys", "is_locked"],
+  ] as const) {
+    await schema
+      .alterTable(table)
+      .addColumn(name, "integer", (column) =>
+        column
+          .notNull()
+          .defaultTo(0)
+          .check(sql`${sql.ref(name)} in (0, 1)`),
+      )
+      .execute();
+  }
+  await schema
+    .createIndex("upstream_objects_by_owner")
+    .on("upstream_objects")
+    .columns(["owner", "kind", "created_at"])
+    .execute();
 }

@@ -32,6 +32,8 @@ export interface UserTable {
   class: string | null;
   /** JSON object of limit names and amounts. */
   limits: string;
+  /** 1: may start jobs although it has limits. Null: as the group says, else 0. */
+  runs_jobs: number | null;
   is_enabled: number;
   expires_at: number | null;
   /** Unix seconds: session tokens issued earlier are void. */
@@ -48,6 +50,8 @@ export interface GroupTable {
   limits: string;
   /** Of each member that has none of its own by that name. */
   member_limits: string;
+  /** 1: members that don't say otherwise may start jobs. */
+  runs_jobs: number;
   created_at: Fixed<number>;
   updated_at: number;
 }
@@ -66,6 +70,10 @@ export interface ApiKeyTable {
   /** Null: the owner's. */
   class: string | null;
   limits: string;
+  /** 1: may start jobs although it has limits or a list of models. */
+  runs_jobs: number;
+  /** 1: an administrator has set what it is limited to, which its owner can't change. */
+  is_locked: number;
   keeps_content: number;
   caches_answers: number;
   /** It is `id.secret`, its secret derived from the id: nothing of it is kept. */

@@ -9,7 +9,14 @@ const none = new Map<string, string>();
 const aliases = new Map([["gpt-4o-mini", "glm-4.5-flash"]]);
 
 function parse(body: Buffer, names: ReadonlyMap<string, string> = none): CallRequest {
-  const incoming = { path: "/chat/completions", query: "", body, upload: null, contentType: "application/json" };
+  const incoming = {
+    path: "/chat/completions",
+    query: "",
+    body,
+    upload: null,
+    form: null,
+    contentType: "application/json",
+  };
   return chatEndpoint.parseRequest({ ...incoming, header: () => "" }, names);
 }
 
@@ -33,10 +40,20 @@ describe("the chat endpoint", () => {
     assert.deepEqual([request.model, request.isStream], ["glm-4.5-flash", true]);
   });
 
-  it("leaves no doubt which model is meant when the key comes twice", () => {
-    const body = Buffer.from('{"model":"other","messages":[1],"model":"gpt-4o-mini"}');
-    const { body: sent } = parse(body, aliases);
-    assert.equal(sent.toString(), '{"model":"glm-4.5-flash","messages":[1],"model":"glm-4.5-flash"}');
+  it("refuses what may be read as two models", () => {
+    const bodies = ['{"model":"other","messages":[1],"model":"m"}', '{"model":"m","messages":[1],"Model":"other"}'];
+    for (const body of bodies) {
+      assert.throws(() => parse(Buffer.from(body), aliases), { reason: "invalid_field" }, body);
+    }
+  });
+
+  it("names the knowledge base that its tools read, and no field of its tools' schemas", () => {
+    const retrieval = { type: "retrieval", retrieval: { knowledge_id: "kb-1" } };
+    const schema = { type: "object", properties: { file_id: { type: "string" } } };
+    const call = { type: "function", function: { name: "open", parameters: schema } };
+    const read = (tools: object[]) => parse(Buffer.from(JSON.stringify({ model: "m", messages: [1], tools }))).object;
+    assert.deepEqual(read([call, retrieval])?.uses, ["kb-1"]);
+    assert.equal(read([call]), null);
   });
 });
 

@@ -4,6 +4,7 @@
 import { measureInput } from "../base/input-size.ts";
 import { isDeterministic } from "./determinism.ts";
 import type { CallRequest, Endpoint } from "./endpoint.ts";
+import { toObjectUse } from "./named-ids.ts";
 import { openAiSurface } from "./openai-surface.ts";
 import { parseJsonRequest, readIsStream, readModel, requireMessages, toOutputTokensMax } from "./request-body.ts";
 
@@ -11,12 +12,15 @@ export const chatEndpoint: Endpoint = {
   name: "chat",
   surface: openAiSurface,
   takes: "json",
+  ownName: null,
+  runsJobs: false,
   parseRequest({ body, contentType }, aliases) {
-    const { fields, withModel } = parseJsonRequest(body);
+    const { fields, readIds, withModel } = parseJsonRequest(body);
     const model = readModel(fields);
     requireMessages(fields);
     const isStream = readIsStream(fields);
     const input = measureInput(fields, body.length);
+    const object = toObjectUse(readIds());
     const toRequest = (target: string): CallRequest => ({
       method: "POST",
       api: "paas",
@@ -35,7 +39,7 @@ export const chatEndpoint: Endpoint = {
       isGlmOnly: false,
       isDeterministic: isDeterministic(fields),
       format: "chat",
-      object: null,
+      object,
       translate: null,
       forModel: toRequest,
     });

@@ -12,7 +12,11 @@ export interface Endpoint {
   readonly name: string;
   readonly surface: Surface;
   readonly takes: BodyKind;
-  /** Throws `invalid_json`, `invalid_field` or `unsupported_media_type`. */
+  /** What its calls are counted as where no model is asked for: callers need the right to that name. Null: needs a model. */
+  readonly ownName: string | null;
+  /** Its calls make others upstream, which the gateway neither sees nor counts: callers with limits need a right for it. */
+  readonly runsJobs: boolean;
+  /** Throws `bad_request`, `invalid_json` or `invalid_field`. */
   parseRequest(incoming: Incoming, aliases: ReadonlyMap<string, string>): CallRequest;
 }
 
@@ -29,6 +33,8 @@ export interface Incoming {
   readonly body: Buffer;
   /** The whole of a large upload, `body` included; null: `body` is all there is. */
   readonly upload: Upload | null;
+  /** What of a form's texts something depends on, by name; null: it is no form. */
+  readonly form: ReadonlyMap<string, string> | null;
   readonly contentType: string;
   /** One header's value; repeated ones joined with commas. Empty when it is not there. */
   header(name: string): string;
@@ -87,12 +93,33 @@ export interface CallRequest {
 export interface ObjectUse {
   /** Such as "file". */
   readonly kind: string;
-  /** Those that the call names. Whoever asks must own them. */
+  /** Those that the call names. They must be its caller's. */
   readonly uses: readonly string[];
+  /** The same for voices, which may also be names of the upstream's own. */
+  readonly voices: readonly string[];
   /** The answer's `id` is a new one. */
   readonly creates: boolean;
-  /** It ends with the call. */
+  /** They end with the call. */
   readonly deletes: boolean;
-  /** The answer's `data` lists them, of everybody. */
-  readonly lists: boolean;
+  /** The answer lists them, of everybody. */
+  readonly lists: ListWish | null;
+  /** The answer is about everybody's: for administrators alone. */
+  readonly isAboutAll: boolean;
 }
+
+export interface ListWish {
+  /** Where the answer has the objects; "data" are lists in pages, as OpenAI has them. */
+  readonly at: "data" | "list" | "voice_list" | "conversation_list";
+  /** The most that are shown. */
+  readonly limit: number;
+  readonly isOldestFirst: boolean;
+}
+
+export const noObjectUse: Omit<ObjectUse, "kind"> = {
+  uses: [],
+  voices: [],
+  creates: false,
+  deletes: false,
+  lists: null,
+  isAboutAll: false,
+};

@@ -7,10 +7,15 @@ import { translateMessages } from "../translation/messages/translate-messages.ts
 import { anthropicSurface } from "./anthropic-surface.ts";
 import { isDeterministic } from "./determinism.ts";
 import type { CallRequest, Endpoint, Incoming } from "./endpoint.ts";
+import { toObjectUse } from "./named-ids.ts";
+import { formatQuery, readQuery } from "./query.ts";
 import { parseJsonRequest, readIsStream, readModel, requireMessages, toCount } from "./request-body.ts";
 
 /** Headers that say which version of the API is spoken, and what of it that is not final. */
 const forwardedHeaders = ["anthropic-version", "anthropic-beta"] as const;
+const forwardedParameters = ["beta"] as const;
+/** What models have written for tools. */
+const toolInputs = ["input"] as const;
 /** As admission guesses: JSON with English or Chinese text. */
 const inputBytesPerToken = 3.5;
 
@@ -18,17 +23,20 @@ export const messagesEndpoint: Endpoint = {
   name: "messages",
   surface: anthropicSurface,
   takes: "json",
+  ownName: null,
+  runsJobs: false,
   parseRequest(incoming, aliases) {
     const { body, contentType } = incoming;
-    const { fields, readWhole, withModel } = parseJsonRequest(body);
+    const { fields, readWhole, readIds, withModel } = parseJsonRequest(body);
     const model = readModel(fields);
     requireMessages(fields);
     const isStream = readIsStream(fields);
     const input = measureInput(fields, body.length);
+    const object = toObjectUse(readIds(toolInputs));
     const toRequest = (target: string): CallRequest => ({
       method: "POST",
       api: "anthropic",
-      path: `/v1/messages${incoming.query}`,
+      path: `/v1/messages${formatQuery(readQuery(incoming.query, forwardedParameters))}`,
       model: target,
       family: "chat",
       isStream,
@@ -43,7 +51,7 @@ export const messagesEndpoint: Endpoint = {
       isGlmOnly: false,
       isDeterministic: isDeterministic(fields),
       format: "messages",
-      object: null,
+      object,
       translate: ({ kind, nowMs }) =>
         translateMessages(readWhole(), {
           requestId: randomUUID(),

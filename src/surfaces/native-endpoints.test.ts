@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Refusal } from "../base/refusal.ts";
 import { catalogue, findHint } from "./catalogue.ts";
-import type { CallRequest, Incoming } from "./endpoint.ts";
+import { type CallRequest, type Incoming, noObjectUse } from "./endpoint.ts";
 import { toIncoming } from "./fixtures/incoming.ts";
 
 const aliases = new Map([["small", "embedding-3"]]);
@@ -37,7 +37,7 @@ describe("GLM's own endpoints", () => {
   it("take their path as it is below the base, with its query", () => {
     const asked = { ...toIncoming("", null), query: "?limit=3" };
     const list = parse("GET", "/api/coding/paas/v4/files", "/api/coding/paas/v4/files", asked);
-    assert.equal(list.path, "/files?limit=3");
+    assert.deepEqual([list.path, list.object?.lists?.limit], ["/files?limit=100", 3], "the page is filtered here");
     const one = parse("GET", "/api/paas/v4/files/f-1/content", "/api/paas/v4/files/*/content", toIncoming("", null));
     assert.deepEqual([one.path, one.answers, one.object?.uses], ["/files/f-1/content", "bytes", ["f-1"]]);
     const agents = parse("POST", "/api/v1/agents", "/api/v1/agents", toIncoming("", { agent_id: "a" }));
@@ -59,24 +59,33 @@ describe("GLM's own endpoints", () => {
     const made = parse("POST", "/files", "/files", toIncoming("", { purpose: "batch" }));
     assert.deepEqual([made.object?.creates, made.object?.kind, made.forModel], [true, "file", null]);
     const batch = parse("POST", "/v1/batches", "/v1/batches", toIncoming("", { input_file_id: "f-1" }));
-    assert.deepEqual(batch.object, { kind: "batch", uses: ["f-1"], creates: true, deletes: false, lists: false });
+    const expected = { ...noObjectUse, kind: "batch", uses: ["f-1"], creates: true };
+    assert.deepEqual(batch.object, expected);
   });
 
   it("read a form's model and leave the form alone", () => {
-    const form = Buffer.from(
-      '--x\r\nContent-Disposition: form-data; name="file"; filename="model"\r\n\r\nmodel=no\r\n' +
-        '--x\r\ncontent-disposition: form-data; name="model"\r\n\r\nglm-asr\r\n' +
-        '--x\r\nContent-Disposition: form-data; name="stream"\r\n\r\ntrue\r\n--x--\r\n',
-    );
-    const incoming = toIncoming("", form, { contentType: 'multipart/form-data; boundary="x"' });
+    const body = Buffer.from("a form");
+    const form = new Map([
+      ["model", "glm-asr"],
+      ["stream", "true"],
+    ]);
+    const incoming = toIncoming("", body, { form, contentType: 'multipart/form-data; boundary="x"' });
     const request = parse("POST", "/v1/audio/transcriptions", "/v1/audio/transcriptions", incoming);
-    assert.deepEqual([request.model, request.isStream, request.body], ["glm-asr", true, form]);
+    assert.deepEqual([request.model, request.isStream, request.body], ["glm-asr", true, body]);
   });
 
   it("refuse a form that does not say its model where one is needed", () => {
-    const form = Buffer.from('--x\r\nContent-Disposition: form-data; name="model"\r\n\r\ncut off in the mid');
-    const incoming = toIncoming("", form, { contentType: "multipart/form-data; boundary=x" });
+    const incoming = toIncoming("", Buffer.from("a form"), { form: new Map() });
     assert.throws(() => parse("POST", "/v1/audio/transcriptions", "/v1/audio/transcriptions", incoming), Refusal);
+  });
+
+  it("send on the parameters that they know, and the ids among these have to be the caller's", () => {
+    const query = "?purpose=retrieval&authorization=x&knowledge_id=kb%2F1&after=f-1&Limit=3&%61uth=y";
+    const list = parse("GET", "/v1/files", "/v1/files", { ...toIncoming("", null), query });
+    assert.equal(list.path, "/files?purpose=retrieval&knowledge_id=kb%2F1&after=f-1&limit=100");
+    assert.deepEqual(list.object?.uses, ["kb/1", "f-1"]);
+    const twice = { ...toIncoming("", null), query: "?after=f-1&%61fter=f-2" };
+    assert.throws(() => parse("GET", "/v1/files", "/v1/files", twice), { reason: "bad_request" });
   });
 });
 

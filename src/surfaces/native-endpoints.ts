@@ -1,35 +1,58 @@
 // GLM's other endpoints, passed on as they come: one row each, from GLM's API reference and its SDKs. A row says what
-// the path is, which family its calls wait in, and what it has to do with objects that live upstream.
+// the path is, whether its calls have a model, which family they wait in, and what they have to do with objects that live
+// upstream.
 
 import { measureInput, noInput } from "../base/input-size.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { AnswerKind, UpstreamApi } from "../base/upstream-call.ts";
-import type { BodyKind, CallRequest, Endpoint, Family, Incoming } from "./endpoint.ts";
-import { findFormField } from "./form-field.ts";
+import {
+  type BodyKind,
+  type CallRequest,
+  type Endpoint,
+  type Family,
+  type Incoming,
+  type ListWish,
+  noObjectUse,
+} from "./endpoint.ts";
+import { idFields, type NamedIds, noIds } from "./named-ids.ts";
 import { openAiSurface } from "./openai-surface.ts";
-import { type JsonRequest, parseJsonRequest, readIsStream, readModel, toOutputTokensMax } from "./request-body.ts";
+import { formatQuery, readQuery } from "./query.ts";
+import {
+  invalid,
+  type JsonRequest,
+  parseJsonRequest,
+  readIsStream,
+  readModel,
+  toCount,
+  toOutputTokensMax,
+} from "./request-body.ts";
 
 export interface NativeEndpoint extends Endpoint {
   readonly method: string;
   /** Below a base such as "/v1" or "/api/paas/v4"; `*` stands for one segment. */
   readonly path: string;
   readonly api: UpstreamApi;
-  /** What its calls are counted as when they have no model; null: they must have one. */
-  readonly ownName: string | null;
 }
 
 interface Row {
+  /**
+   * needed: a call without one is refused · optional: callers need the right to the endpoint's own name also when there is
+   * one · none: a member of that name means nothing
+   */
+  readonly model: "needed" | "optional" | "none";
   readonly api?: UpstreamApi;
   readonly answers?: AnswerKind;
+  /** Besides JSON. */
+  readonly takesForms?: boolean;
+  /** The parameters that go upstream; others are left out. */
+  readonly query?: readonly string[];
   /** What an id in the path is of, or the answer's. */
   readonly object?: string;
   readonly creates?: boolean;
   readonly deletes?: boolean;
-  readonly lists?: boolean;
-  /** Fields of the body that name objects. */
-  readonly usesFields?: readonly string[];
-  /** A call without a model is refused rather than named by what it asks for. */
-  readonly needsModel?: boolean;
+  readonly lists?: ListWish["at"];
+  readonly isAboutAll?: boolean;
+  readonly runsJobs?: boolean;
 }
 
 const textFamilies: ReadonlySet<Family> = new Set(["chat", "embeddings", "agents"]);
@@ -43,98 +66,122 @@ const sharedPaths: ReadonlySet<string> = new Set([
   "/audio/speech",
 ]);
 
+const needed = { model: "needed" } as const;
+const optional = { model: "optional" } as const;
+const none = { model: "none" } as const;
+const paged = { lists: "data", query: ["limit", "after"] } as const;
+/** Of what a list is filtered from, as much at once as every upstream gives. */
+const pageLimit = 100;
+/** Lists that are not in pages have no more. */
+const wholeLimit = 10_000;
+
 export const nativeEndpoints: readonly NativeEndpoint[] = [
-  endpoint("POST", "/embeddings", "embeddings", { needsModel: true, answers: "json" }),
-  endpoint("POST", "/rerank", "embeddings", { answers: "json" }),
-  endpoint("POST", "/tokenizer", "embeddings", { answers: "json" }),
-  endpoint("POST", "/moderations", "embeddings", { answers: "json" }),
+  endpoint("POST", "/embeddings", "embeddings", { ...needed, answers: "json" }),
+  endpoint("POST", "/rerank", "embeddings", { ...optional, answers: "json" }),
+  endpoint("POST", "/tokenizer", "embeddings", { ...needed, answers: "json" }),
+  endpoint("POST", "/moderations", "embeddings", { ...optional, answers: "json" }),
 
-  endpoint("POST", "/async/chat/completions", "chat", { needsModel: true, object: "task", creates: true }),
-  endpoint("POST", "/images/generations", "images", { needsModel: true }),
-  endpoint("POST", "/async/images/generations", "images", { needsModel: true, object: "task", creates: true }),
-  endpoint("POST", "/videos/generations", "videos", { needsModel: true, object: "task", creates: true }),
-  endpoint("GET", "/async-result/*", "poll", { object: "task" }),
+  endpoint("POST", "/async/chat/completions", "chat", { ...needed, object: "task", creates: true }),
+  endpoint("POST", "/images/generations", "images", needed),
+  endpoint("POST", "/async/images/generations", "images", { ...needed, object: "task", creates: true }),
+  endpoint("POST", "/videos/generations", "videos", { ...needed, object: "task", creates: true }),
+  endpoint("GET", "/async-result/*", "poll", { ...none, object: "task" }),
 
-  endpoint("POST", "/audio/transcriptions", "audio", { needsModel: true }),
-  endpoint("POST", "/audio/speech", "audio", { needsModel: true }),
-  endpoint("POST", "/audio/customization", "audio"),
-  endpoint("POST", "/voice/clone", "audio", { object: "voice", creates: true, usesFields: ["file_id"] }),
-  endpoint("POST", "/voice/delete", "audio", { object: "voice", deletes: true, usesFields: ["voice"] }),
-  endpoint("GET", "/voice/list", "poll", { object: "voice", lists: true }),
-
-  endpoint("POST", "/web_search", "search"),
-  endpoint("POST", "/reader", "search"),
-  endpoint("POST", "/tools", "search"),
-
-  endpoint("POST", "/layout_parsing", "files"),
-  endpoint("POST", "/files/ocr", "files"),
-  endpoint("POST", "/files/parser/create", "files", { object: "task", creates: true }),
-  endpoint("POST", "/files/parser/sync", "files"),
-  endpoint("GET", "/files/parser/result/*/*", "poll", { object: "task" }),
-  endpoint("POST", "/files", "files", { object: "file", creates: true }),
-  endpoint("GET", "/files", "poll", { object: "file", lists: true }),
-  endpoint("GET", "/files/*", "poll", { object: "file" }),
-  endpoint("DELETE", "/files/*", "files", { object: "file", deletes: true }),
-  endpoint("GET", "/files/*/content", "files", { object: "file", answers: "bytes" }),
-
-  endpoint("POST", "/batches", "files", { object: "batch", creates: true, usesFields: ["input_file_id"] }),
-  endpoint("GET", "/batches", "poll", { object: "batch", lists: true }),
-  endpoint("GET", "/batches/*", "poll", { object: "batch" }),
-  endpoint("POST", "/batches/*/cancel", "files", { object: "batch" }),
-  endpoint("POST", "/fine_tuning/jobs", "files", {
-    object: "job",
-    creates: true,
-    usesFields: ["training_file", "validation_file"],
+  endpoint("POST", "/audio/transcriptions", "audio", { ...needed, takesForms: true }),
+  endpoint("POST", "/audio/speech", "audio", needed),
+  endpoint("POST", "/audio/customization", "audio", { ...optional, takesForms: true }),
+  endpoint("POST", "/voice/clone", "audio", { ...optional, object: "voice", creates: true }),
+  endpoint("POST", "/voice/delete", "audio", { ...none, object: "voice", deletes: true }),
+  endpoint("GET", "/voice/list", "poll", {
+    ...none,
+    object: "voice",
+    lists: "voice_list",
+    query: ["voiceName", "voiceType"],
   }),
-  endpoint("GET", "/fine_tuning/jobs", "poll", { object: "job", lists: true }),
-  endpoint("GET", "/fine_tuning/jobs/*", "poll", { object: "job" }),
-  endpoint("GET", "/fine_tuning/jobs/*/events", "poll", { object: "job" }),
-  endpoint("POST", "/fine_tuning/jobs/*/cancel", "files", { object: "job" }),
-  endpoint("DELETE", "/fine_tuning/jobs/*", "files", { object: "job", deletes: true }),
-  endpoint("POST", "/knowledge", "files", { object: "knowledge", creates: true }),
-  endpoint("GET", "/knowledge", "poll", { object: "knowledge", lists: true }),
-  endpoint("GET", "/knowledge/capacity", "poll"),
-  endpoint("GET", "/knowledge/*", "poll", { object: "knowledge" }),
-  endpoint("PUT", "/knowledge/*", "files", { object: "knowledge" }),
-  endpoint("DELETE", "/knowledge/*", "files", { object: "knowledge", deletes: true }),
-  endpoint("GET", "/document/*", "poll", { object: "document" }),
-  endpoint("PUT", "/document/*", "files", { object: "document" }),
-  endpoint("DELETE", "/document/*", "files", { object: "document", deletes: true }),
 
-  endpoint("POST", "/assistant", "agents"),
-  endpoint("POST", "/assistant/list", "agents"),
-  endpoint("POST", "/assistant/conversation/list", "agents"),
-  endpoint("POST", "/v1/agents", "agents", { api: "root", object: "task", creates: true }),
-  endpoint("POST", "/v1/agents/async-result", "poll", { api: "root", object: "task", usesFields: ["async_id"] }),
-  endpoint("POST", "/v1/agents/conversation", "poll", { api: "root" }),
+  endpoint("POST", "/web_search", "search", none),
+  endpoint("POST", "/reader", "search", none),
+  endpoint("POST", "/tools", "search", none),
+
+  endpoint("POST", "/layout_parsing", "files", needed),
+  endpoint("POST", "/files/ocr", "files", { ...none, takesForms: true }),
+  endpoint("POST", "/files/parser/create", "files", { ...none, takesForms: true, object: "task", creates: true }),
+  endpoint("POST", "/files/parser/sync", "files", { ...none, takesForms: true }),
+  endpoint("GET", "/files/parser/result/*/*", "poll", { ...none, object: "task" }),
+  endpoint("POST", "/files", "files", { ...none, takesForms: true, object: "file", creates: true }),
+  endpoint("GET", "/files", "poll", {
+    ...none,
+    object: "file",
+    lists: "data",
+    query: ["purpose", "limit", "order", "after", "page", "knowledge_id"],
+  }),
+  endpoint("GET", "/files/*", "poll", { ...none, object: "file" }),
+  endpoint("DELETE", "/files/*", "files", { ...none, object: "file", deletes: true }),
+  endpoint("GET", "/files/*/content", "files", { ...none, object: "file", answers: "bytes" }),
+
+  endpoint("POST", "/batches", "files", { ...none, object: "batch", creates: true, runsJobs: true }),
+  endpoint("GET", "/batches", "poll", { ...none, object: "batch", ...paged }),
+  endpoint("GET", "/batches/*", "poll", { ...none, object: "batch" }),
+  endpoint("POST", "/batches/*/cancel", "files", { ...none, object: "batch" }),
+  endpoint("POST", "/fine_tuning/jobs", "files", { ...optional, object: "job", creates: true, runsJobs: true }),
+  endpoint("GET", "/fine_tuning/jobs", "poll", { ...none, object: "job", ...paged }),
+  endpoint("GET", "/fine_tuning/jobs/*", "poll", { ...none, object: "job" }),
+  endpoint("GET", "/fine_tuning/jobs/*/events", "poll", { ...none, object: "job", query: ["limit", "after"] }),
+  endpoint("POST", "/fine_tuning/jobs/*/cancel", "files", { ...none, object: "job" }),
+  endpoint("DELETE", "/fine_tuning/jobs/*", "files", { ...none, object: "job", deletes: true }),
+  endpoint("POST", "/knowledge", "files", { ...none, object: "knowledge", creates: true }),
+  endpoint("GET", "/knowledge", "poll", { ...none, object: "knowledge", lists: "list", query: ["page", "size"] }),
+  endpoint("GET", "/knowledge/capacity", "poll", { ...none, object: "knowledge", isAboutAll: true }),
+  endpoint("GET", "/knowledge/*", "poll", { ...none, object: "knowledge" }),
+  endpoint("PUT", "/knowledge/*", "files", { ...none, object: "knowledge" }),
+  endpoint("DELETE", "/knowledge/*", "files", { ...none, object: "knowledge", deletes: true }),
+  endpoint("GET", "/document/*", "poll", { ...none, object: "document" }),
+  endpoint("PUT", "/document/*", "files", { ...none, object: "document" }),
+  endpoint("DELETE", "/document/*", "files", { ...none, object: "document", deletes: true }),
+
+  endpoint("POST", "/assistant", "agents", { ...none, object: "conversation", creates: true }),
+  endpoint("POST", "/assistant/list", "agents", none),
+  endpoint("POST", "/assistant/conversation/list", "agents", {
+    ...none,
+    object: "conversation",
+    lists: "conversation_list",
+  }),
+  endpoint("POST", "/v1/agents", "agents", { ...none, api: "root", object: "task", creates: true }),
+  endpoint("POST", "/v1/agents/async-result", "poll", { ...none, api: "root", object: "task" }),
+  endpoint("POST", "/v1/agents/conversation", "poll", { ...none, api: "root", object: "conversation" }),
 ];
 
-function endpoint(method: string, path: string, family: Family, row: Row = {}): NativeEndpoint {
-  const { api = "paas", answers = "any", needsModel = false } = row;
-  const takes: BodyKind = method === "GET" || method === "DELETE" ? "nothing" : "any";
+function endpoint(method: string, path: string, family: Family, row: Row): NativeEndpoint {
+  const { api = "paas", answers = "any", takesForms = false, runsJobs = false, query: parameters = [] } = row;
+  const takes: BodyKind = method === "GET" || method === "DELETE" ? "nothing" : takesForms ? "any" : "json";
   const isText = textFamilies.has(family);
   const segments = path.split("/");
   // What calls without a model are counted as: "web_search", "files", "poll" for whatever only asks how it stands.
-  const ownName = family === "poll" ? "poll" : (segments.find((part) => part !== "" && part !== "v1") as string);
+  const counted = family === "poll" ? "poll" : (segments.find((part) => part !== "" && part !== "v1") as string);
+  const ownName = row.model === "needed" ? null : counted;
 
   function parseRequest(incoming: Incoming, aliases: ReadonlyMap<string, string>): CallRequest {
-    const body = readBody(incoming, takes);
-    const named = body.model ?? (needsModel ? readModel({}) : ownName);
-    const object = toObjectUse(incoming.path, body.fields);
+    const body = readBody(incoming, takes, row.model);
+    const named = body.model ?? ownName ?? readModel({});
+    const query = readQuery(incoming.query, parameters);
+    const object = toObjectUse(incoming.path, query, body.ids);
+    const isList = object !== null && object.lists !== null;
+    // What is filtered here is asked for in the largest pages, so that others' objects leave room for the caller's.
+    if (isList && parameters.includes("limit") && !query.has("page")) query.set("limit", String(pageLimit));
     const toRequest = (model: string): CallRequest => ({
       method,
       api,
-      path: toUpstreamPath(incoming.path) + incoming.query,
+      path: toUpstreamPath(incoming.path) + formatQuery(query),
       model,
       family,
-      isStream: body.isStream,
+      isStream: body.isStream && !isList,
       input: isText ? measureInput(body.fields, incoming.body.length) : noInput,
       outputTokensMax: isText ? toOutputTokensMax(body.fields, body.fields.max_tokens) : null,
       body: model === named || body.model === null ? incoming.body : body.withModel(model),
       upload: incoming.upload,
       contentType: incoming.contentType,
       headers: [],
-      answers,
+      answers: isList ? "json" : answers,
       isText,
       isGlmOnly: !sharedPaths.has(path),
       isDeterministic: path === "/embeddings" || path === "/rerank",
@@ -155,40 +202,65 @@ function endpoint(method: string, path: string, family: Family, row: Row = {}): 
       .reduce((joined, part) => `${joined}/${part}`, "");
   }
 
-  function toObjectUse(incoming: string, fields: JsonRequest["fields"]): CallRequest["object"] {
-    const { object: kind, creates = false, deletes = false, lists = false, usesFields = [] } = row;
-    if (kind === undefined && usesFields.length === 0) return null;
+  function toObjectUse(incoming: string, query: ReadonlyMap<string, string>, ids: NamedIds): CallRequest["object"] {
+    const { object: kind, creates = false, deletes = false, lists, isAboutAll = false } = row;
     const parts = toUpstreamPath(incoming).split("/");
     const inPath = segments
       .flatMap((part, index) => (part === "*" ? [decode(parts[index] as string)] : []))
       .slice(0, 1);
-    const inBody = usesFields.flatMap((name) => (typeof fields[name] === "string" ? [fields[name]] : []));
-    return { kind: kind ?? "file", uses: [...inPath, ...inBody], creates, deletes, lists };
+    const inQuery = Array.from(query).flatMap(([name, value]) =>
+      idFields.has(name) || (name === "after" && lists !== undefined) ? [value] : [],
+    );
+    // What is deleted is the caller's, or it is not deleted.
+    const uses = [...inPath, ...inQuery, ...ids.uses, ...(deletes ? ids.voices : [])];
+    const voices = deletes ? [] : ids.voices;
+    if (kind === undefined && uses.length === 0 && voices.length === 0) return null;
+    const limit = lists === "data" ? (toCount(Number(query.get("limit"))) ?? pageLimit) : wholeLimit;
+    const wish = lists && { at: lists, limit, isOldestFirst: query.get("order") === "asc" };
+    return { ...noObjectUse, kind: kind ?? "file", uses, voices, creates, deletes, lists: wish ?? null, isAboutAll };
   }
 
-  const name = (api === "root" ? "agents" : ownName).replaceAll("-", "_");
-  return { method, path, api, ownName: needsModel ? null : ownName, name, surface: openAiSurface, takes, parseRequest };
+  const name = (api === "root" ? "agents" : counted).replaceAll("-", "_");
+  return { method, path, api, ownName, runsJobs, name, surface: openAiSurface, takes, parseRequest };
 }
 
 interface ReadBody {
   readonly model: string | null;
   readonly isStream: boolean;
+  /** Empty where it is no JSON. */
   readonly fields: JsonRequest["fields"];
+  readonly ids: NamedIds;
   readonly canRename: boolean;
   withModel(model: string): Buffer;
 }
 
-function readBody({ body, contentType }: Incoming, takes: BodyKind): ReadBody {
-  const nothing = { fields: {}, canRename: false, withModel: () => body };
+function readBody({ body, form }: Incoming, takes: BodyKind, wanted: Row["model"]): ReadBody {
+  const nothing = { fields: {}, ids: noIds, canRename: false, withModel: () => body };
   if (takes === "nothing") return { ...nothing, model: null, isStream: false };
-  if (/^multipart\/form-data\b/i.test(contentType)) {
+  if (form !== null) {
     // A form goes upstream to the byte, so that its model can't have another name there.
-    const isStream = findFormField(body, contentType, "stream") === "true";
-    return { ...nothing, model: findFormField(body, contentType, "model"), isStream };
+    const model = wanted === "none" ? undefined : form.get("model");
+    return {
+      ...nothing,
+      model: model === undefined ? null : readModel({ model }),
+      isStream: form.get("stream") === "true",
+      ids: readFormIds(form),
+    };
   }
-  const { fields, withModel } = parseJsonRequest(body);
-  const model = fields.model === undefined || fields.model === null ? null : readModel(fields);
-  return { model, isStream: readIsStream(fields), fields, canRename: true, withModel };
+  const { fields, withModel, readIds } = parseJsonRequest(body);
+  const hasModel = wanted !== "none" && fields.model !== undefined && fields.model !== null;
+  const model = hasModel ? readModel(fields) : null;
+  return { model, isStream: readIsStream(fields), fields, ids: readIds(), canRename: true, withModel };
+}
+
+function readFormIds(form: ReadonlyMap<string, string>): NamedIds {
+  const ids: { uses: string[]; voices: string[] } = { uses: [], voices: [] };
+  for (const [name, value] of form) {
+    const kind = idFields.get(name);
+    if (kind === "list") throw invalid(name, "a form can't have it: send one id, or JSON");
+    if (kind !== undefined) (kind === "voice" ? ids.voices : ids.uses).push(value);
+  }
+  return ids;
 }
 
 function decode(segment: string): string {

@@ -1,12 +1,23 @@
-// What all JSON requests have in common: valid, an object, not too deep, a model that may have another name upstream.
+// What all JSON requests have in common: valid, an object, not too deep, read in one way only where it matters, a model
+// that may have another name upstream.
 
 import { isAscii, isUtf8 } from "node:buffer";
 import { scanJson, scanJsonText } from "../base/json-scan.ts";
 import { Refusal } from "../base/refusal.ts";
+import { idFieldCharactersMin, isFoldedIdField, type NamedIds, readIds } from "./named-ids.ts";
+import { foldName } from "./names.ts";
 
 /** Deeper JSON is refused: nothing sensible nests so far, and not every parser upstream survives it. */
 const jsonDepthMax = 64;
 const modelCharactersMax = 256;
+
+const plainName = /^"[\w .$@-]*"$/;
+/** What rights and limits depend on at the top of a request. */
+const guardedMembers: ReadonlyMap<string, string> = new Map(
+  ["model", "stream", "messages", "tools", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"].map(
+    (name): [string, string] => [foldName(name), name],
+  ),
+);
 
 export interface JsonRequest {
   /**
@@ -16,26 +27,78 @@ export interface JsonRequest {
   readonly fields: Readonly<Record<string, unknown>>;
   /** All of it as it was meant. */
   readWhole(): Readonly<Record<string, unknown>>;
+  /** The objects that it names, wherever it does. `moreFree`: members below which it names none. */
+  readIds(moreFree?: readonly string[]): NamedIds;
   /** Puts the name in the place of the model's, and touches no other byte. */
   withModel(model: string): Buffer;
 }
 
-/** Throws `invalid_json`. */
+/** Throws `invalid_json`, and `invalid_field` for members that two readers may take for different ones. */
 export function parseJsonRequest(body: Buffer): JsonRequest {
   const isPlain = isAscii(body);
   if (!isPlain && !isUtf8(body)) throw new Refusal("invalid_json", { detail: "it is not valid UTF-8" });
   const text = body.toString("latin1");
-  const { depth } = scanJsonText(text, null);
+  const members = createMemberCheck(text);
+  const { depth } = scanJsonText(text, null, members.onKey);
   if (depth > jsonDepthMax)
     throw new Refusal("invalid_json", { detail: `it nests deeper than ${jsonDepthMax} levels` });
   // Bytes beyond ASCII stand in strings alone: whether it is JSON, and of which structure, is the same.
   const skimmed = parseObject(text);
+  members.requireClear();
   const readWhole = () => (isPlain ? skimmed : parseObject(body.toString("utf8")));
   return {
     fields: isPlain || !hasWideText(skimmed) ? skimmed : readWhole(),
     readWhole,
+    readIds: (moreFree) => readIds(members.idCount === 0 ? skimmed : readWhole(), members.idCount, moreFree),
     withModel: (model) => replaceSpans(body, scanJson(body, "model").spans, JSON.stringify(model)),
   };
+}
+
+/** Looks at every member's name while the text is scanned; it is judged when it is known to be JSON. */
+function createMemberCheck(text: string) {
+  const seen = new Set<string>();
+  let problem: Refusal | null = null;
+  let idCount = 0;
+
+  function onKey(start: number, end: number, depth: number): void {
+    if (depth !== 1 && !mayBeIdField(text, start, end)) return;
+    const name = readName(text.slice(start, end));
+    const folded = foldName(name);
+    if (isFoldedIdField(folded)) idCount++;
+    if (depth !== 1 || problem !== null) return;
+    const guarded = guardedMembers.get(folded);
+    if (guarded === undefined) return;
+    if (name !== guarded) problem = invalid(guarded, `it must be spelled "${guarded}"`);
+    else if (seen.has(guarded)) problem = invalid(guarded, "it comes more than once");
+    seen.add(guarded);
+  }
+
+  return {
+    onKey,
+    get idCount() {
+      return idCount;
+    },
+    requireClear() {
+      if (problem !== null) throw problem;
+    },
+  };
+}
+
+/** False for most names, at a glance: too short, or the last letter is of none of the fields', nor of an escape. */
+function mayBeIdField(text: string, start: number, end: number): boolean {
+  if (end - start < idFieldCharactersMin + 2) return false;
+  const last = text.charCodeAt(end - 2) | 0x20;
+  return last < 0x67 || last > 0x7a || last === 0x73;
+}
+
+/** As JSON has it: without escapes, and with the characters that the bytes stand for. */
+function readName(written: string): string {
+  if (plainName.test(written)) return written.slice(1, -1);
+  try {
+    return JSON.parse(Buffer.from(written, "latin1").toString("utf8")) as string;
+  } catch {
+    return written;
+  }
 }
 
 function hasWideText(fields: Record<string, unknown>): boolean {

@@ -13,6 +13,8 @@ export const responsesEndpoint: Endpoint = {
   name: "responses",
   surface: responsesSurface,
   takes: "json",
+  ownName: null,
+  runsJobs: false,
   parseRequest({ body, contentType }, aliases) {
     const fields = parseJsonRequest(body).readWhole();
     const model = readModel(fields);

@@ -78,6 +78,7 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
         weight: 2.5,
         class: "batch",
         limits: { "requests/day": 100, concurrency: 2 },
+        runsJobs: null,
         isEnabled: true,
         expiresAt: clock.wallNow() + dayMs,
         hasPassword: false,
@@ -315,6 +316,7 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
         class: "batch",
         limits: { "cost/month": 20.5 },
         memberLimits: { concurrency: 1 },
+        runsJobs: false,
         memberCount: 0,
         createdAt: clock.wallNow(),
         updatedAt: clock.wallNow(),
@@ -333,9 +335,12 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
         weight: 2,
         class: "batch",
         limits: { concurrency: 1, "requests/day": 5 },
+        runsJobs: false,
       });
-      assert.deepEqual(people.effectiveOf(bob), { weight: 3, class: "interactive", limits: { concurrency: 9 } });
-      assert.deepEqual(people.effectiveOf(await addUser("eva")), { weight: 1, class: "default", limits: {} });
+      const own = { weight: 3, class: "interactive", limits: { concurrency: 9 }, runsJobs: false };
+      assert.deepEqual(people.effectiveOf(bob), own);
+      const normal = { weight: 1, class: "default", limits: {}, runsJobs: false };
+      assert.deepEqual(people.effectiveOf(await addUser("eva")), normal);
     });
 
     it("bind all members together by their limits, each by its own, and change for all at once", async () => {
@@ -403,6 +408,8 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
         name: "laptop",
         prefix: secret.slice(5, 13),
         scope: "calls",
+        runsJobs: false,
+        isLocked: false,
         cachesAnswers: false,
         signsTokens: false,
         revokedAt: null,
@@ -445,6 +452,8 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
         flowId: key.id,
         keyId: key.id,
         models: ["glm-*"],
+        lacksJobs: "user",
+        knownSince: clock.wallNow(),
         scopes: [
           { kind: "user", id: "ada", limits: { concurrency: 4 } },
           { kind: "group", id: "lab", limits: { "cost/day": 5 } },
@@ -453,6 +462,49 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
         keepsContent: false,
         cachesAnswers: false,
       });
+    });
+
+    it("start jobs unless quotas or models limit them or their owner, or with the right to", async () => {
+      await people.createGroup({ name: "lab", memberLimits: { "tokens/day": 500 } }, actor);
+      await people.createGroup({ name: "all", limits: { "cost/month": 5 } }, actor);
+      await addUser("ada", { limits: { concurrency: 2 } });
+      await addUser("bob", { limits: { "requests/day": 5 } });
+      await addUser("eva", { group: "lab" });
+      await addUser("joe", { group: "all" });
+      const plain = await addKey("ada", { limits: { concurrency: 1 } });
+      const small = await addKey("ada", { models: ["glm-*"] });
+      const limited = await addKey("ada", { limits: { "tokens/total": 1 } });
+      const ofBob = await addKey("bob", { runsJobs: true });
+      const lacks = (from = people) => [
+        ...["ada", "bob", "eva", "joe"].map((name) => from.directory.findUser(name)?.caller.lacksJobs),
+        ...[plain, small, limited, ofBob].map(({ secret }) => callerOf(secret, from)?.lacksJobs),
+      ];
+      assert.deepEqual(lacks(), [null, "user", "user", "user", null, "key", "key", "user"]);
+      for (const name of ["bob", "joe"]) await people.changeUser(name, { runsJobs: true }, actor);
+      await people.changeGroup("lab", { runsJobs: true }, actor);
+      for (const { key } of [small, limited]) await people.changeKey(key.id, { runsJobs: true }, actor);
+      assert.deepEqual(lacks(), Array(8).fill(null));
+      assert.deepEqual(lacks(await start()), Array(8).fill(null));
+      await people.changeUser("eva", { runsJobs: false }, actor);
+      assert.equal(lacks()[2], "user", "its own word counts before its group's");
+    });
+
+    it("are locked by what an administrator limits, over a rotation and a restart", async () => {
+      await addUser("ada");
+      const { key } = await addKey("ada", { models: ["glm-*"], locks: true });
+      assert.ok(key.isLocked);
+      const { key: named } = await addKey("ada", { locks: true });
+      assert.ok(!named.isLocked, "nothing of it is limited");
+      const rotated = (await people.rotateKey(key.id, 0, actor)).key;
+      assert.ok((await start()).findKey(rotated.id)?.isLocked);
+      assert.ok((await people.changeKey(rotated.id, { name: "other", locks: true }, actor)).isLocked);
+      assert.ok(!(await people.changeKey(rotated.id, { models: null, locks: true }, actor)).isLocked);
+      for (const limits of [
+        { class: "batch" },
+        { limits: { concurrency: 1 } },
+        { expiresAt: clock.wallNow() + dayMs },
+      ] as const)
+        assert.ok((await addKey("ada", { ...limits, locks: true })).key.isLocked);
     });
 
     it("never have a class above their owner's, whichever of them changes", async () => {

@@ -80,7 +80,12 @@ describe("people and keys without a server", () => {
       "2",
     ]);
     assert.deepEqual(changed.limits, { concurrency: 2 });
-    assert.deepEqual(changed.effective, { weight: 2, class: "batch", limits: { "requests/day": 500, concurrency: 2 } });
+    assert.deepEqual(changed.effective, {
+      weight: 2,
+      class: "batch",
+      limits: { "requests/day": 500, concurrency: 2 },
+      runs_jobs: false,
+    });
 
     const made = await json<{ key: { id: string }; secret: string }>([
       "key",

@@ -23,12 +23,18 @@ export interface UserJson {
   readonly weight: number | null;
   readonly class: TrafficClass | null;
   readonly limits: Limits;
+  readonly runs_jobs: boolean | null;
   readonly is_enabled: boolean;
   readonly expires_at: string | null;
   readonly has_password: boolean;
   readonly created_at: string | null;
   readonly updated_at: string | null;
-  readonly effective: { readonly weight: number; readonly class: TrafficClass; readonly limits: Limits };
+  readonly effective: {
+    readonly weight: number;
+    readonly class: TrafficClass;
+    readonly limits: Limits;
+    readonly runs_jobs: boolean;
+  };
 }
 
 export interface GroupJson {
@@ -37,6 +43,7 @@ export interface GroupJson {
   readonly class: TrafficClass | null;
   readonly limits: Limits;
   readonly member_limits: Limits;
+  readonly runs_jobs: boolean;
   readonly member_count: number;
   readonly created_at: string;
   readonly updated_at: string;
@@ -51,6 +58,8 @@ export interface KeyJson {
   readonly models: readonly string[] | null;
   readonly class: TrafficClass | null;
   readonly limits: Limits;
+  readonly runs_jobs: boolean;
+  readonly is_locked: boolean;
   readonly keeps_content: boolean;
   readonly caches_answers: boolean;
   readonly signs_tokens: boolean;
