@@ -125,7 +125,10 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     log.warn({ user: username, group }, "auth.users names a group that does not exist: no group's limits apply");
   }
   if (unknownCount > 0) {
-    log.warn({ calls: unknownCount }, "the process before ended in the middle of calls: they are charged by estimate");
+    log.warn(
+      { calls: unknownCount },
+      "the process before ended in the middle of calls: those that were sent are charged by estimate",
+    );
   }
   const retention = createRetention({
     store,

@@ -4,7 +4,7 @@
 import type { Caller } from "./base/principal.ts";
 import { Refusal, type RefusalReason } from "./base/refusal.ts";
 import type { Call } from "./call.ts";
-import type { CallRecord } from "./ledger/record.ts";
+import { type CallRecord, forgetTry } from "./ledger/record.ts";
 import type { CallRules } from "./rules.ts";
 import type { CallRequest } from "./surfaces/endpoint.ts";
 
@@ -62,6 +62,7 @@ function fallBackOrThrow(
     .fallbacksOf(record.fallbacks[0] as string)
     .find((model) => !record.fallbacks.includes(model) && rules.allowsModel(caller, model));
   if (next === undefined) throw error;
+  forgetTry(record);
   record.model = next;
   call.noteFallback(next, error.reason);
   return asked.forModel(next);

@@ -2,11 +2,11 @@
 // and the others, so that none of them knows another.
 
 import type { Ticket } from "./admission/scheduler.ts";
-import type { Clock } from "./base/clock.ts";
 import { type Refusal, refusalOf } from "./base/refusal.ts";
 import type { Call } from "./call.ts";
 import { type CallTimeouts, startDeadline } from "./deadline.ts";
-import type { CallRecord } from "./ledger/record.ts";
+import { type CallRecord, forgetTry } from "./ledger/record.ts";
+import type { Stages } from "./stages.ts";
 import type { CallRequest } from "./surfaces/endpoint.ts";
 import type { Flight } from "./upstream/upstream.ts";
 
@@ -25,7 +25,7 @@ export function trackFlight(
   ticket: Ticket,
   timeouts: CallTimeouts,
   record: CallRecord,
-  clock: Clock,
+  { clock, ledger }: Pick<Stages, "clock" | "ledger">,
 ): TrackedFlight {
   /** Of this try alone: a key that keeps silent is given up, the call goes on with another. */
   const attempt = new AbortController();
@@ -57,6 +57,7 @@ export function trackFlight(
     onSent() {
       ticket.markSent();
       record.sentAt = clock.now();
+      ledger.markSent(record);
     },
     onHead(status, upstreamRequestId) {
       hasHead = true;
@@ -79,12 +80,7 @@ export function trackFlight(
       // What went up as it came can't come again.
       if (!isWorthAnotherTry || call.signal.aborted || isSpent(upload)) throw error;
       record.tryCount++;
-      // Not sent as yet: should it time out in the queue now, it has taken nothing.
-      record.sentAt = null;
-      record.upstreamStatus = null;
-      record.upstreamVerdict = null;
-      record.mayHaveRun = false;
-      record.firstByteAt = null;
+      forgetTry(record);
       return null;
     },
     [Symbol.dispose]() {

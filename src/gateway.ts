@@ -53,7 +53,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
         call.noteQueue({ position: ticket.queuePosition, etaMs: ticket.etaMs, waitedMs: ticket.waitedMs });
 
         // 7. Ask, within the time that an answer may take. Refused for the upstream's limits: back to its old place.
-        using flight = trackFlight(call, request, ticket, rules.timeoutsFor(request), record, clock);
+        using flight = trackFlight(call, request, ticket, rules.timeoutsFor(request), record, stages);
         const answer = await upstream.send(request, flight).catch(flight.tryAgainOrThrow);
         place = ticket.place;
         if (!answer) continue;

@@ -19,7 +19,7 @@ export interface Stages {
   readonly identity: Pick<Identity, "identify">;
   readonly objects: ObjectGuard;
   readonly quotas: Pick<Quotas, "reserve">;
-  readonly ledger: Pick<Ledger, "begin">;
+  readonly ledger: Pick<Ledger, "begin" | "markSent">;
   readonly capture: Pick<ContentCapture, "open">;
   readonly cache: Pick<AnswerCache, "open">;
   readonly scheduler: Pick<Scheduler, "admit" | "allowances">;

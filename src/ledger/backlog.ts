@@ -1,6 +1,7 @@
 // The changes that wait to be written. Two lines, each in order of arrival:
 //
-//   kept    intents, and the ends of calls whose intent was written: at most as many as calls in flight, never dropped
+//   kept    intents, sends, and the ends of calls whose intent was written: at most two of each call in flight, never
+//           dropped
 //   loose   all other ends: of calls that were refused before their intent was written, and of every call while
 //           lenience rules. Bounded; beyond the bound the oldest are dropped
 //
@@ -59,8 +60,8 @@ export class Backlog {
     return this.#dropOldest();
   }
 
-  /** Takes out the intent of a call that has ended before it was written. */
-  removeIntent(entry: Entry): void {
+  /** Takes out what a later change of its call says too. Harmless when it does not wait. */
+  remove(entry: Entry): void {
     this.#leave(this.#kept, entry);
   }
 
@@ -110,7 +111,7 @@ export class Backlog {
 
   #count({ change }: Entry, sign: 1 | -1): void {
     if (change.kind === "intent") this.#intents += sign;
-    else if (change.content)
+    else if (change.kind === "final" && change.content)
       this.#contentCharacters += sign * (change.content.prompt.length + change.content.answer.length);
   }
 }

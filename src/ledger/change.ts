@@ -1,11 +1,11 @@
-// What is written of one call, as values in the order of the columns: its intent before it is sent, its end, or both
-// at once when it ended before the intent was written. Texts that others chose are bounded here.
+// What is written of one call, as values in the order of the columns: its intent before it is sent, that it was sent,
+// its end, or all at once when it ended before the intent was written. Texts that others chose are bounded here.
 
 import type { Charge } from "../base/charge.ts";
 import type { CallRecord } from "./record.ts";
 
 export type Change =
-  | { readonly kind: "intent"; readonly id: string; readonly values: readonly Value[] }
+  | { readonly kind: "intent" | "sent"; readonly id: string; readonly values: readonly Value[] }
   | {
       readonly kind: "final";
       readonly id: string;
@@ -47,11 +47,11 @@ export const intentColumns = [
   "cost_micros",
 ] as const;
 
+/** Of an open record that was sent. */
+export const sentColumns = [...intentColumns, "upstream_key", "granted_at", "sent_at"] as const;
+
 export const finalColumns = [
-  ...intentColumns,
-  "upstream_key",
-  "granted_at",
-  "sent_at",
+  ...sentColumns,
   "first_byte_at",
   "ended_at",
   "queue_position",
@@ -71,17 +71,18 @@ export function toIntent(record: CallRecord, estimate: Charge, instance: string)
   return { kind: "intent", id: record.id, values: toFirstValues(record, "open", estimate, instance) };
 }
 
+/** Says all that its intent says: it stands for one that was never written. */
+export function toSent(record: CallRecord, estimate: Charge, instance: string): Change {
+  return { kind: "sent", id: record.id, values: toSentValues(record, "open", estimate, instance) };
+}
+
 /** The record must not change any more. */
 export function toFinal(record: CallRecord, instance: string, content: Content | null): Change {
-  const { refusal, arrivedAt, startedAtWallMs } = record;
-  const toWall = (at: number | null) => (at === null ? null : Math.round(startedAtWallMs + (at - arrivedAt)));
+  const { refusal } = record;
   const values = [
-    ...toFirstValues(record, record.outcome, record.charge, instance),
-    shorten(record.upstreamKey),
-    toWall(record.grantedAt),
-    toWall(record.sentAt),
-    toWall(record.firstByteAt),
-    toWall(record.endedAt),
+    ...toSentValues(record, record.outcome, record.charge, instance),
+    toWall(record, record.firstByteAt),
+    toWall(record, record.endedAt),
     record.queuePosition,
     refusal?.status ?? 200,
     refusal?.reason ?? null,
@@ -91,6 +92,19 @@ export function toFinal(record: CallRecord, instance: string, content: Content |
     shorten(record.finishReason),
   ];
   return { kind: "final", id: record.id, values, content };
+}
+
+function toSentValues(record: CallRecord, state: string, charge: Charge, instance: string): Value[] {
+  return [
+    ...toFirstValues(record, state, charge, instance),
+    shorten(record.upstreamKey),
+    toWall(record, record.grantedAt),
+    toWall(record, record.sentAt),
+  ];
+}
+
+function toWall({ arrivedAt, startedAtWallMs }: CallRecord, at: number | null): number | null {
+  return at === null ? null : Math.round(startedAtWallMs + (at - arrivedAt));
 }
 
 function toFirstValues(record: CallRecord, state: string, charge: Charge, instance: string): Value[] {

@@ -5,7 +5,13 @@ import { noCharge } from "../base/charge.ts";
 import { noInput } from "../base/input-size.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { VerdictKind } from "../base/verdict.ts";
-import { type ChargeableCall, createToCharge } from "./charge-call.ts";
+import {
+  type ChargeableCall,
+  chargeSources,
+  createToCharge,
+  toProgress,
+  type UpstreamProgress,
+} from "./charge-call.ts";
 
 const toCharge = createToCharge((_model, { promptTokens, cachedTokens, completionTokens }) => {
   return (promptTokens - cachedTokens) * 2 + cachedTokens + completionTokens * 8;
@@ -14,6 +20,10 @@ const toCharge = createToCharge((_model, { promptTokens, cachedTokens, completio
 function call(more: Partial<ChargeableCall> = {}): ChargeableCall {
   return {
     sentAt: 10,
+    hasBegun: true,
+    mayHaveRun: false,
+    hasLostTry: false,
+    upstreamStatus: 200,
     upstreamVerdict: "good",
     usage: { promptTokens: 100, cachedTokens: 40, completionTokens: 10, reasoningTokens: 4 },
     refusal: null,
@@ -26,6 +36,104 @@ function call(more: Partial<ChargeableCall> = {}): ChargeableCall {
     ...more,
   };
 }
+
+type Facts = Partial<ChargeableCall>;
+const rejected = new Refusal("upstream_rejected", { upstreamStatus: 400 });
+const refusingVerdicts: VerdictKind[] = ["over_limit", "too_fast", "overloaded", "quota", "account", "restricted"];
+const unbegun: Facts = { hasBegun: false, upstreamStatus: null, upstreamVerdict: null };
+/** How far a call can get upstream, and every state of a record that stands for it. */
+const progresses: Record<UpstreamProgress, readonly Facts[]> = {
+  unsent: [
+    { ...unbegun, sentAt: null },
+    { ...unbegun, sentAt: null, refusal: new Refusal("queue_timeout") },
+    { ...unbegun, sentAt: null, upstreamVerdict: "unreachable", refusal: new Refusal("upstream_refused") },
+  ],
+  refused: [
+    ...refusingVerdicts.map((upstreamVerdict) => ({ ...unbegun, upstreamStatus: 429, upstreamVerdict })),
+    ...refusingVerdicts.map((upstreamVerdict) => ({ ...unbegun, upstreamStatus: 200, upstreamVerdict })),
+    { ...unbegun, upstreamStatus: 400, upstreamVerdict: "good", refusal: rejected },
+    { ...unbegun, upstreamStatus: 200, upstreamVerdict: "good", refusal: rejected },
+    // It did not get the request whole.
+    { ...unbegun, upstreamVerdict: "unreachable", refusal: new Refusal("upstream_reset") },
+    // Its own error, or that of a gateway on the way.
+    { ...unbegun, upstreamStatus: 500, upstreamVerdict: "failed" },
+    { ...unbegun, upstreamStatus: 502, upstreamVerdict: "failed", mayHaveRun: true },
+  ],
+  unanswered: [
+    unbegun,
+    { ...unbegun, refusal: new Refusal("upstream_timeout") },
+    { ...unbegun, refusal: new Refusal("client_gone") },
+    { ...unbegun, refusal: new Refusal("shutting_down") },
+    { ...unbegun, upstreamVerdict: "silent", mayHaveRun: true },
+    { ...unbegun, upstreamVerdict: "unreachable", mayHaveRun: true, refusal: new Refusal("upstream_reset") },
+    // A whole answer that broke in its middle.
+    { ...unbegun, upstreamStatus: 200, upstreamVerdict: "failed", mayHaveRun: true },
+    { ...unbegun, upstreamStatus: 200, refusal: new Refusal("upstream_unexpected") },
+    // The try before was never answered; the last one was not sent, or refused.
+    { ...unbegun, sentAt: null, hasLostTry: true, refusal: new Refusal("queue_timeout") },
+    { ...unbegun, hasLostTry: true, upstreamStatus: 429, upstreamVerdict: "over_limit" },
+  ],
+  begun: [
+    {},
+    { refusal: new Refusal("upstream_truncated") },
+    { refusal: new Refusal("upstream_idle_timeout") },
+    { refusal: new Refusal("upstream_timeout") },
+    { refusal: new Refusal("client_gone") },
+    { refusal: rejected },
+    // The error that a stream ended in is not an answer that says no.
+    ...[...refusingVerdicts, "failed" as const].map((upstreamVerdict) => ({ upstreamVerdict })),
+    { hasLostTry: true },
+  ],
+};
+
+describe("the table of charges", () => {
+  const expected: Record<UpstreamProgress, readonly ["none" | "reported", "none" | "estimated"]> = {
+    unsent: ["none", "none"],
+    refused: ["reported", "none"],
+    unanswered: ["reported", "estimated"],
+    begun: ["reported", "estimated"],
+  };
+
+  for (const [progress, [withUsage, without]] of Object.entries(expected)) {
+    it(`says ${withUsage} with usage and ${without} without it of what is ${progress}`, () => {
+      for (const facts of progresses[progress as UpstreamProgress]) {
+        assert.equal(toProgress(call(facts)), progress, JSON.stringify(facts));
+        for (const [usage, source] of [
+          [call().usage, withUsage],
+          [null, without],
+        ] as const) {
+          const charge = toCharge(call({ ...facts, usage }));
+          const isFree = source === "none";
+          assert.deepEqual([charge.source, charge.requests], [source, isFree ? 0 : 1], JSON.stringify(facts));
+          assert.equal(charge.promptTokens > 0 && charge.costMicros > 0, !isFree);
+          if (source === "reported") assert.deepEqual([charge.promptTokens, charge.completionTokens], [100, 10]);
+        }
+      }
+    });
+  }
+
+  it("decides in every combination of what can be known of a call, and an answer that begun is never free", () => {
+    const facts = fc.record({
+      sentAt: fc.constantFrom(null, 10),
+      hasBegun: fc.boolean(),
+      mayHaveRun: fc.boolean(),
+      hasLostTry: fc.boolean(),
+      upstreamStatus: fc.constantFrom(null, 200, 400, 429, 502),
+      upstreamVerdict: fc.constantFrom<VerdictKind | null>(null, "good", ...refusingVerdicts, "failed", "silent"),
+      usage: fc.constantFrom(null, call().usage),
+      refusal: fc.constantFrom(null, rejected, new Refusal("client_gone"), new Refusal("upstream_truncated")),
+    });
+    fc.assert(
+      fc.property(facts, (known) => {
+        const { source } = toCharge(call(known));
+        assert.equal(source, chargeSources[toProgress(call(known))][known.usage ? "reported" : "missing"]);
+        if (known.hasBegun) assert.notEqual(source, "none");
+        if (known.sentAt === null && !known.hasBegun && !known.hasLostTry) assert.equal(source, "none");
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
 
 describe("createToCharge()", () => {
   it("charges what the upstream reported", () => {
@@ -46,19 +154,6 @@ describe("createToCharge()", () => {
     assert.deepEqual(toCharge(call({ billing: "poll", usage: null })), noCharge);
   });
 
-  it("charges nothing for a call that was never sent", () => {
-    assert.deepEqual(toCharge(call({ sentAt: null })), noCharge);
-  });
-
-  it("charges nothing for a call that the upstream refused, for its limits or for what it was", () => {
-    const refused: VerdictKind[] = ["over_limit", "too_fast", "overloaded", "quota", "account", "failed"];
-    for (const upstreamVerdict of refused) {
-      assert.deepEqual(toCharge(call({ upstreamVerdict, usage: null })), noCharge, upstreamVerdict);
-    }
-    const refusal = new Refusal("upstream_rejected", { upstreamStatus: 400 });
-    assert.deepEqual(toCharge(call({ refusal, usage: null })), noCharge);
-  });
-
   it("charges what was reported although the answer ended in an error", () => {
     assert.equal(toCharge(call({ upstreamVerdict: "failed" })).promptTokens, 100);
   });
@@ -72,7 +167,6 @@ describe("createToCharge()", () => {
       costMicros: 200 * 2 + 20 * 8,
       source: "estimated",
     });
-    assert.equal(toCharge(call({ usage: null, upstreamVerdict: null })).requests, 1);
     assert.equal(toCharge(call({ usage: null, isStream: false, bytesOut: 350 })).completionTokens, 100);
     assert.equal(toCharge(call({ usage: null, eventCount: 90 })).completionTokens, 90);
   });
@@ -109,6 +203,10 @@ describe("createToCharge()", () => {
     });
     const anyCall = fc.record({
       sentAt: fc.option(fc.double({ noNaN: true })),
+      hasBegun: fc.constant(false),
+      mayHaveRun: fc.boolean(),
+      hasLostTry: fc.constant(false),
+      upstreamStatus: fc.option(fc.constantFrom(200, 400, 500)),
       upstreamVerdict: fc.option(fc.constantFrom<VerdictKind>("good", "failed", "quota")),
       usage: fc.option(anyUsage),
       refusal: fc.constantFrom(null, new Refusal("upstream_rejected"), new Refusal("client_gone")),

@@ -1,4 +1,6 @@
-// What a call that has ended takes from quotas and costs: what the upstream reported, else a guess by its bytes.
+// What a call takes from quotas and costs. It follows from how far the call got upstream and from whether the upstream
+// reported usage, by one table; how the call ended for its client changes nothing. A call whose process died is charged
+// by the same table (recovery.ts).
 
 import { type Charge, noCharge } from "../base/charge.ts";
 import { createTokenRatios, type TokenRatios } from "../base/token-ratios.ts";
@@ -18,6 +20,10 @@ export interface ChargedTokens {
 export type ChargeableCall = Pick<
   CallRecord,
   | "sentAt"
+  | "hasBegun"
+  | "mayHaveRun"
+  | "hasLostTry"
+  | "upstreamStatus"
   | "upstreamVerdict"
   | "usage"
   | "refusal"
@@ -28,6 +34,20 @@ export type ChargeableCall = Pick<
   | "isStream"
   | "billing"
 >;
+
+/**
+ * unsent: nothing of it left for the upstream · refused: the upstream said no, or did not get it whole ·
+ * unanswered: it may have run, and no answer came · begun: an answer came, whole or not
+ */
+export type UpstreamProgress = "unsent" | "refused" | "unanswered" | "begun";
+
+/** Where a charge comes from, with usage reported and without. */
+export const chargeSources = {
+  unsent: { reported: "none", missing: "none" },
+  refused: { reported: "reported", missing: "none" },
+  unanswered: { reported: "reported", missing: "estimated" },
+  begun: { reported: "reported", missing: "estimated" },
+} as const satisfies Record<UpstreamProgress, Record<"reported" | "missing", Charge["source"]>>;
 
 const noTokens: ChargedTokens = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
 /** No call uses more; sums of millions of calls stay exact whatever an upstream says. */
@@ -55,20 +75,32 @@ export function createToCharge(
   }
 
   return (call) => {
-    if (call.sentAt === null) return noCharge;
     const reported = toReportedTokens(call.usage);
-    if (reported) return toCharge(reported, call, "reported");
-    if (wasRefusedUpstream(call)) return noCharge;
-    if (call.billing !== "call") return call.billing === "poll" ? noCharge : toCharge(noTokens, call, "estimated");
-    // It was cut, given up or timed out, or the answer does not say: the upstream has worked for it all the same.
-    return toCharge(guessTokens(call), call, "estimated");
+    const source = chargeSources[toProgress(call)][reported ? "reported" : "missing"];
+    if (source === "none") return noCharge;
+    if (reported) return toCharge(reported, call, source);
+    if (call.billing === "poll") return noCharge;
+    return toCharge(call.billing === "call" ? guessTokens(call) : noTokens, call, source);
   };
 }
 
-/** Refused for its limits, its account or a moment's failure, or since the request itself was wrong. */
-function wasRefusedUpstream({ upstreamVerdict, refusal }: ChargeableCall): boolean {
-  if (upstreamVerdict !== null && upstreamVerdict !== "good") return true;
-  return refusal?.reason === "upstream_rejected";
+export function toProgress({
+  sentAt,
+  hasBegun,
+  mayHaveRun,
+  hasLostTry,
+  upstreamStatus,
+  upstreamVerdict,
+  refusal,
+}: Omit<ChargeableCall, "usage">): UpstreamProgress {
+  if (hasBegun) return "begun";
+  // What became of the last try says nothing of an earlier one that may have run.
+  if (hasLostTry) return "unanswered";
+  if (sentAt === null) return "unsent";
+  const isError = upstreamStatus !== null && upstreamStatus >= 400;
+  if (mayHaveRun && !isError) return "unanswered";
+  const isRefused = isError || (upstreamVerdict !== null && upstreamVerdict !== "good");
+  return isRefused || refusal?.reason === "upstream_rejected" ? "refused" : "unanswered";
 }
 
 /** Null for counts that can't be: then nothing of them is believed. */

@@ -133,6 +133,32 @@ describe("a ledger that works", () => {
     );
   });
 
+  it("writes that a call was sent with the next write that is due, and not at all once it has ended", async () => {
+    const ledger = open(true, 10);
+    const [slow, fast] = [arrive(clock), arrive(clock)];
+    await Promise.all([ledger.begin(slow, estimate), ledger.begin(fast, estimate)]);
+    const writes = valve.batches.length;
+    for (const record of [slow, fast]) ledger.markSent(Object.assign(record, { sentAt: clock.now() }));
+    // Another try took the place of one that was not written.
+    ledger.markSent(Object.assign(slow, { tryCount: 1 }));
+    ledger.settle(serve(fast, clock));
+    assert.equal(valve.batches.length, writes, "it has no write of its own");
+    await clock.advance(10);
+    await until("both are written", () => ledger.gauges().waiting === 0);
+    assert.deepEqual(
+      valve.batches.slice(writes).map((changes) => changes.map(({ kind }) => kind)),
+      [["sent", "final"]],
+    );
+    const rows = await store.db.selectFrom("calls").select(["state", "sent_at", "tries"]).orderBy("id").execute();
+    assert.deepEqual(
+      rows.map(({ state, sent_at, tries }) => [state, sent_at !== null, tries]),
+      [
+        ["open", true, 1],
+        ["served", true, 0],
+      ],
+    );
+  });
+
   it("stores texts that a client chose badly", async () => {
     const ledger = open();
     const record = arrive(clock, { callId: "a\0b\ud800", model: `glm${"x".repeat(1_000)}` });
@@ -445,6 +471,7 @@ describe("a ledger, whatever happens in whatever order", () => {
   it("has each call that ended exactly once, with the charge of its end, and never forgot one it said was noted", async () => {
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.constant("begin") },
+      { weight: 6, arbitrary: fc.constant("send") },
       { weight: 6, arbitrary: fc.constant("settle") },
       { weight: 2, arbitrary: fc.constant("hold") },
       { weight: 2, arbitrary: fc.constant("release") },
@@ -479,7 +506,11 @@ describe("a ledger, whatever happens in whatever order", () => {
                 () => {},
               );
             } else if (name === "settle") settleNext();
-            else if (name === "hold") valve.hold();
+            else if (name === "send") {
+              // Also of calls that have ended, and again.
+              const record = records[Math.max(0, settled - 1)];
+              if (record) ledger.markSent(Object.assign(record, { sentAt: clock.now() }));
+            } else if (name === "hold") valve.hold();
             else if (name === "release") valve.release();
             else if (name === "fail") valve.fail(full);
             else if (name === "work") valve.fail(null);

@@ -3,18 +3,20 @@
 // next intent's way, or go by themselves a moment later: half as many writes where calls come one after the other.
 //
 //   begin ──▶ waiting ──▶ writing ──▶ written        a call that ends while its intent waits: one final record, no intent
+//   markSent▶ waiting ──▶ writing ──▶ written        one that ends while its send waits: the final record alone
 //   settle ─▶ waiting ──▶ writing ──▶ written
 //                 ▲──────────┘ failed: again after a pause, until it works
 //
 // While writing fails, strict refuses calls (`ledger_unavailable`), for nothing may be sent that was not noted; lenient
 // lets them go on, and keeps their records in memory as far as there is room.
 
+import { noCharge } from "../base/charge.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
 import { StoreError } from "../store/store.ts";
 import { createFailureAlarm, createLossCount, type OnAlarm } from "./alarms.ts";
 import { Backlog, type Entry, type TrackedCall } from "./backlog.ts";
-import { type Change, type Content, toFinal, toIntent } from "./change.ts";
+import { type Change, type Content, toFinal, toIntent, toSent } from "./change.ts";
 import type { Ledger, LedgerGauges } from "./ledger.ts";
 import type { CallRecord } from "./record.ts";
 
@@ -43,6 +45,9 @@ export interface GroupCommitOptions {
 interface BegunCall extends TrackedCall {
   /** Its intent. Null: there was none, or it has ended. */
   entry: Entry | null;
+  /** That it was sent. Null: it was not, or it has ended. */
+  sent: Entry | null;
+  readonly estimate: CallRecord["charge"];
 }
 
 const batchMax = 500;
@@ -75,7 +80,7 @@ export function createGroupCommit(options: GroupCommitOptions): Ledger {
   function begin(record: CallRecord, estimate: CallRecord["charge"]): Promise<void> {
     const isBlocked = isPaused || isStalled;
     if (isClosing || (isStrict && isBlocked)) return Promise.reject(toRefusal());
-    const call: BegunCall = { intent: "waiting", isSettled: false, entry: null };
+    const call: BegunCall = { intent: "waiting", isSettled: false, entry: null, sent: null, estimate };
     calls.set(record, call);
     const waiter = isBlocked ? null : Promise.withResolvers<void>();
     call.entry = { change: toIntent(record, estimate, instance), call, waiter, node: null };
@@ -84,10 +89,25 @@ export function createGroupCommit(options: GroupCommitOptions): Ledger {
     return waiter?.promise ?? Promise.resolve();
   }
 
+  function markSent(record: CallRecord): void {
+    const call = calls.get(record);
+    if (!call || call.isSettled || isClosed) return;
+    if (call.sent !== null) backlog.remove(call.sent);
+    call.sent = { change: toSent(record, call.estimate, instance), call, waiter: null, node: null };
+    backlog.keep(call.sent);
+    run();
+  }
+
   function settle(record: CallRecord): void {
     // What strangers try is in the log alone.
     if (record.userId === null) return;
-    const call = calls.get(record) ?? { intent: "none", isSettled: false, entry: null };
+    const call = calls.get(record) ?? {
+      intent: "none",
+      isSettled: false,
+      entry: null,
+      sent: null,
+      estimate: noCharge,
+    };
     if (call.isSettled) return;
     call.isSettled = true;
     calls.set(record, call);
@@ -96,11 +116,13 @@ export function createGroupCommit(options: GroupCommitOptions): Ledger {
       return;
     }
     if (call.intent === "waiting" && call.entry !== null) {
-      backlog.removeIntent(call.entry);
+      backlog.remove(call.entry);
       call.entry.waiter?.resolve();
       call.intent = "none";
     }
     call.entry = null;
+    if (call.sent !== null) backlog.remove(call.sent);
+    call.sent = null;
     const hasRoom = !isFailing && backlog.contentCharacters < contentCharactersMax;
     const entry = {
       change: toFinal(record, instance, hasRoom ? contentOf(record) : null),
@@ -182,7 +204,7 @@ export function createGroupCommit(options: GroupCommitOptions): Ledger {
     if (change.kind === "intent") {
       call.intent = "none";
       letIntentGo(waiter, error);
-    } else losses.add(1);
+    } else if (change.kind === "final") losses.add(1);
     const text = `the database refuses the record of call ${change.id}: it is given up`;
     onAlarm({ what: "unwritable", id: change.id, text, error });
   }
@@ -210,6 +232,9 @@ export function createGroupCommit(options: GroupCommitOptions): Ledger {
         // Its end, if it is known, says all that it says.
         call.intent = isStrict || call.isSettled ? "none" : "waiting";
         if (call.intent === "waiting") kept.push(entry);
+      } else if (change.kind === "sent") {
+        // A later send or the end says it too.
+        if ((call as BegunCall).sent === entry) kept.push(entry);
       } else (isStrict && call.intent !== "none" ? kept : loose).push(entry);
     }
     losses.add(backlog.putBack(kept, loose));
@@ -281,6 +306,7 @@ export function createGroupCommit(options: GroupCommitOptions): Ledger {
       noted.catch(() => {});
       return noted;
     },
+    markSent,
     settle,
     gauges,
     close,

@@ -52,6 +52,10 @@ export interface CallRecord {
   upstreamVerdict: VerdictKind | null;
   /** It was fully sent and no answer came: the upstream may have executed it, so no other try follows. */
   mayHaveRun: boolean;
+  /** An earlier try was fully sent and never answered: it may have run, whatever became of the last one. */
+  hasLostTry: boolean;
+  /** The upstream's answer has begun, and is none that says no. */
+  hasBegun: boolean;
   finishReason: string | null;
   /** What its caller's quotas keep for it until it is settled, or null. */
   reservation: { settle(charge: Charge): void } | null;
@@ -110,6 +114,8 @@ export function openRecord(callId: string, surface: string, clock: Clock): CallR
     usage: null,
     upstreamVerdict: null,
     mayHaveRun: false,
+    hasLostTry: false,
+    hasBegun: false,
     finishReason: null,
     reservation: null,
     charge: noCharge,
@@ -164,6 +170,16 @@ export function noteReservation<Kept extends NonNullable<CallRecord["reservation
 /** An answer that the model did not finish, or that was withdrawn, is not to be given again. */
 export function isWorthKeeping({ finishReason }: CallRecord): boolean {
   return finishReason !== "network_error" && finishReason !== "sensitive";
+}
+
+/** The upstream did not serve it, and it is tried again: what it is charged for in the end must not be of this try. */
+export function forgetTry(record: CallRecord): void {
+  record.hasLostTry ||= record.mayHaveRun;
+  record.sentAt = null;
+  record.firstByteAt = null;
+  record.upstreamStatus = null;
+  record.upstreamVerdict = null;
+  record.mayHaveRun = false;
 }
 
 /** It may be sent. After another try, the last grant counts. */

@@ -1,6 +1,8 @@
-// What a process that died left open: nobody will ever know how those calls ended. They become `unknown` and keep the
-// charge that their intent was noted with.
+// What a process that died left open: nobody will ever know how those calls ended. They become `unknown`, charged by the
+// table of charge-call.ts: those that were sent are unanswered and keep the estimate of their intent, the others were
+// never sent and take nothing.
 
+import { noCharge } from "../base/charge.ts";
 import type { Store } from "../store/store.ts";
 
 export interface Recovery {
@@ -12,8 +14,24 @@ export interface Recovery {
 
 /** Before this process writes its first record, and after what the last one left in its spool. Returns how many. */
 export async function recoverOpenCalls({ db }: Store, { endedAt, instance }: Recovery): Promise<number> {
-  let query = db.updateTable("calls").set({ state: "unknown", ended_at: endedAt }).where("state", "=", "open");
-  if (instance !== null) query = query.where("instance", "=", instance);
-  const { numUpdatedRows } = await query.executeTakeFirstOrThrow();
-  return Number(numUpdatedRows);
+  const { source, requests, promptTokens, completionTokens, costMicros } = noCharge;
+  const free = {
+    tokens_source: source,
+    requests,
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    cost_micros: costMicros,
+  };
+  let count = 0;
+  for (const charge of [free, {}]) {
+    let query = db
+      .updateTable("calls")
+      .set({ state: "unknown", ended_at: endedAt, ...charge })
+      .where("state", "=", "open");
+    if (charge === free) query = query.where("sent_at", "is", null);
+    if (instance !== null) query = query.where("instance", "=", instance);
+    const { numUpdatedRows } = await query.executeTakeFirstOrThrow();
+    count += Number(numUpdatedRows);
+  }
+  return count;
 }

@@ -3,7 +3,7 @@
 
 import { openSqliteThread } from "../store/sqlite-thread.ts";
 import { StoreError } from "../store/store.ts";
-import { type Change, type Content, finalColumns, intentColumns, type Value } from "./change.ts";
+import { type Change, type Content, finalColumns, intentColumns, sentColumns, type Value } from "./change.ts";
 
 export interface Spool {
   /** Of this data folder, for good: several gateways may share one PostgreSQL. */
@@ -34,6 +34,8 @@ export interface SpoolOptions {
   /** Used when the file is new. */
   readonly newInstance: string;
 }
+
+const columnsByKind = { intent: intentColumns, sent: sentColumns, final: finalColumns } as const;
 
 const tables = [
   `create table if not exists spool (
@@ -140,11 +142,8 @@ export async function openSpool({ file, bytesMax, newInstance }: SpoolOptions): 
 
 /** By the columns' names, so that a later version can read it. */
 function toText(change: Change): string {
-  const columns = change.kind === "intent" ? intentColumns : finalColumns;
-  const row = Object.fromEntries(columns.map((column, index) => [column, change.values[index]]));
-  return JSON.stringify(
-    change.kind === "intent" ? { kind: change.kind, row } : { ...change, id: undefined, values: undefined, row },
-  );
+  const row = Object.fromEntries(columnsByKind[change.kind].map((column, index) => [column, change.values[index]]));
+  return JSON.stringify({ ...change, id: undefined, values: undefined, row });
 }
 
 function parseText(text: string): Change | null {
@@ -160,7 +159,7 @@ function parseText(text: string): Change | null {
     };
     const toValues = (columns: readonly string[]) => columns.map((column) => row[column] ?? null);
     const id = String(row.id);
-    if (kind === "intent") return { kind, id, values: toValues(intentColumns) };
+    if (kind === "intent" || kind === "sent") return { kind, id, values: toValues(columnsByKind[kind]) };
     return kind === "final" ? { kind, id, values: toValues(finalColumns), content } : null;
   } catch {
     return null;

@@ -1,12 +1,13 @@
 // Changes as SQL, for both databases. The texts are compiled once, since this is the way of every call.
 //
 //   intent: insert, unless the record is there already
+//   sent:   insert, or note in the record that is open
 //   final:  insert, or settle the record that is open or was given up as unknown; a settled one stays as it is
 //
 // So whatever is delivered twice, or late, leaves the same records.
 
 import type { Statement, Store } from "../store/store.ts";
-import { type Change, contentColumns, finalColumns, intentColumns, type Value } from "./change.ts";
+import { type Change, contentColumns, finalColumns, intentColumns, sentColumns, type Value } from "./change.ts";
 
 export type ToStatements = (changes: readonly Change[]) => readonly Statement[];
 
@@ -37,24 +38,11 @@ export function createToStatements({ db }: Pick<Store, "db">, rowsMax = 1): ToSt
       .onConflict((conflict) => conflict.column("id").doNothing())
       .compile(),
   );
-  const toFinals = createTemplates(finalColumns.length, rowsMax, (rows) =>
-    db
-      .insertInto("calls")
-      .values(toPlaceholders(finalColumns, rows) as never)
-      .onConflict((conflict) =>
-        conflict
-          .column("id")
-          .doUpdateSet(
-            ({ ref }) =>
-              Object.fromEntries(
-                finalColumns
-                  .filter((column) => !fixedColumns.has(column))
-                  .map((column) => [column, ref(`excluded.${column}` as "excluded.state")]),
-              ) as never,
-          )
-          .where("calls.state", "in", ["open", "unknown"]),
-      )
-      .compile(),
+  const toSents = createUpserts(sentColumns, ["tries", "upstream_key", "granted_at", "sent_at"], ["open"]);
+  const toFinals = createUpserts(
+    finalColumns,
+    finalColumns.filter((column) => !fixedColumns.has(column)),
+    ["open", "unknown"],
   );
   const toContents = createTemplates(contentColumns.length, rowsMax, (rows) =>
     db
@@ -64,22 +52,45 @@ export function createToStatements({ db }: Pick<Store, "db">, rowsMax = 1): ToSt
       .compile(),
   );
 
+  /** Sets the `changed` columns of a record that is in one of the states. */
+  function createUpserts(columns: readonly string[], changed: readonly string[], states: readonly string[]) {
+    return createTemplates(columns.length, rowsMax, (rows) =>
+      db
+        .insertInto("calls")
+        .values(toPlaceholders(columns, rows) as never)
+        .onConflict((conflict) =>
+          conflict
+            .column("id")
+            .doUpdateSet(
+              ({ ref }) =>
+                Object.fromEntries(
+                  changed.map((column) => [column, ref(`excluded.${column}` as "excluded.state")]),
+                ) as never,
+            )
+            .where("calls.state", "in", states),
+        )
+        .compile(),
+    );
+  }
+
   return (changes) => {
     const intents: (readonly Value[])[] = [];
+    const sents: (readonly Value[])[] = [];
     const finals: (readonly Value[])[] = [];
     const contents: (readonly Value[])[] = [];
     for (const change of rowsMax === 1 ? changes : mergeChanges(changes)) {
       if (change.kind === "intent") intents.push(change.values);
+      else if (change.kind === "sent") sents.push(change.values);
       else finals.push(change.values);
-      if (change.kind === "intent" || !change.content) continue;
+      if (change.kind !== "final" || !change.content) continue;
       const { prompt, answer, storedAt } = change.content;
       contents.push([change.id, prompt, answer, storedAt]);
     }
-    return [...toIntents(intents), ...toFinals(finals), ...toContents(contents)];
+    return [...toIntents(intents), ...toSents(sents), ...toFinals(finals), ...toContents(contents)];
   };
 }
 
-/** An end says all that its intent said; and one statement can't settle the same record twice. */
+/** What comes later says all that was said before; and one statement can't settle the same record twice. */
 function mergeChanges(changes: readonly Change[]): Iterable<Change> {
   const merged = new Map<string, Change>();
   for (const change of changes) if (merged.get(change.id)?.kind !== "final") merged.set(change.id, change);

@@ -15,6 +15,7 @@ import { createByteScanner } from "./byte-scanner.ts";
 
 /** What the answer said of itself. Filled while it is relayed, so that a cut one leaves what it had. */
 export interface Relayed {
+  hasBegun: boolean;
   usage: Usage | null;
   finishReason: string | null;
   /** Events of a stream; 0 for a whole answer. */
@@ -43,6 +44,7 @@ export async function relay(
   bounds: RelayBounds,
   signal: AbortSignal,
 ): Promise<void> {
+  relayed.hasBegun = true;
   if (answer.kind === "stream") return relayStream(answer, client, relayed, bounds, signal);
   relayed.usage = findUsage(answer.parsed, answer.format);
   relayed.finishReason = findFinishReason(answer.parsed);

@@ -133,20 +133,38 @@ export function ledgerContract(makeFresh: () => Promise<FreshStore>): void {
       });
     });
 
-    it("calls unknown what a process that died left open, and charges it by its estimate", async () => {
+    it("calls unknown what a process that died left open, and charges what was sent of it by its estimate", async () => {
       const one = await start();
       assert.equal(one.unknownCount, 0);
       await record(one);
-      const left = arrive(clock);
-      await one.ledger.begin(left, estimate);
+      const [queued, sent, triedAgain] = [arrive(clock), arrive(clock), arrive(clock)];
+      for (const left of [queued, sent, triedAgain]) await one.ledger.begin(left, estimate);
+      for (const left of [sent, triedAgain]) {
+        Object.assign(left, { grantedAt: clock.now(), upstreamKey: "first", sentAt: clock.now() });
+        one.ledger.markSent(left);
+      }
+      await arrived(one);
+      const sentAt = Math.round(clock.wallNow());
+      await clock.advance(1_000);
+      one.ledger.markSent(Object.assign(triedAgain, { tryCount: 1, upstreamKey: "second", sentAt: clock.now() }));
+      await arrived(one);
       await clock.advance(60_000);
       const { unknownCount } = await restart();
-      assert.equal(unknownCount, 1);
-      const found = await createCallLog(store, timeZone).find(left.id);
-      assert.deepEqual(
-        [found?.state, found?.endedAt, found?.requests, found?.costMicros, found?.tokensSource],
-        ["unknown", clock.wallNow(), 1, estimate.costMicros, "estimated"],
-      );
+      assert.equal(unknownCount, 3);
+      const rows = await store.db.selectFrom("calls").selectAll().where("state", "=", "unknown").execute();
+      const free = [0, 0, 0, 0, "none"];
+      const estimated = [1, estimate.promptTokens, estimate.completionTokens, estimate.costMicros, "estimated"];
+      for (const [left, charged, mark] of [
+        [queued, free, [null, null, 0]],
+        [sent, estimated, [sentAt, "first", 0]],
+        [triedAgain, estimated, [sentAt + 1_000, "second", 1]],
+      ] as const) {
+        const found = rows.find(({ id }) => id === left.id);
+        assert.equal(found?.ended_at, clock.wallNow());
+        const { requests, prompt_tokens, completion_tokens, cost_micros, tokens_source } = found;
+        assert.deepEqual([requests, prompt_tokens, completion_tokens, cost_micros, tokens_source], charged);
+        assert.deepEqual([found.sent_at, found.upstream_key, found.tries], mark);
+      }
       assert.equal((await restart()).unknownCount, 0, "it is judged once");
     });
 

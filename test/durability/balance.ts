@@ -18,6 +18,7 @@ export interface StoredCall {
   readonly completion_tokens: number;
   readonly tokens_source: string;
   readonly cost_micros: number;
+  readonly sent_at: number | null;
   readonly ended_at: number | null;
 }
 
@@ -52,9 +53,10 @@ export function balance(
   const callByMark = new Map(calls.map((call) => [call.mark, call]));
   const recordsByMark = Map.groupBy(records, ({ request_id }) => request_id);
   const seenMarks = new Set<string>();
+  /** The gateway was killed while it sent a body, of which the upstream can't say whose it was. */
+  const sawPart = arrivals.some(({ bodySha256 }) => bodySha256 === "");
 
   for (const { bodySha256 } of arrivals) {
-    // A body that was never read whole: the gateway was killed while it sent it.
     if (bodySha256 === "") continue;
     const call = callBySha.get(bodySha256);
     if (call) seenMarks.add(call.mark);
@@ -79,8 +81,11 @@ export function balance(
     if (record.ended_at === null) problems.push(`${mark}: it has no end`);
     if (!allowedStates[call.outcome].includes(state))
       problems.push(`${mark}: ${state}, but for its client ${call.outcome}`);
-    if (state === "unknown" && (record.requests !== 1 || tokens_source !== "estimated")) {
-      problems.push(`${mark}: unknown, and not charged by its estimate`);
+    if (state === "unknown" && !isChargedBySend(record)) {
+      problems.push(`${mark}: unknown, sent ${record.sent_at}, charged ${record.requests} and ${tokens_source}`);
+    }
+    if (state === "unknown" && record.sent_at !== null && !seenMarks.has(mark) && !sawPart) {
+      problems.push(`${mark}: said to be sent, but the upstream never saw it`);
     }
     if (state !== "served") continue;
     if (!seenMarks.has(mark)) problems.push(`${mark}: served, but the upstream never saw it`);
@@ -116,6 +121,12 @@ function reckon(body: Buffer, seed: number): [number, number] {
   if ("code" in request) throw new Error(`the simulator objects: ${request.code}`);
   const { usage } = composeAnswer(request, seed, "", 0);
   return [usage.prompt_tokens, usage.completion_tokens];
+}
+
+/** By its estimate if it was sent, else nothing. */
+function isChargedBySend({ sent_at, requests, prompt_tokens, tokens_source, cost_micros }: StoredCall): boolean {
+  if (sent_at === null) return requests + prompt_tokens + cost_micros === 0 && tokens_source === "none";
+  return requests === 1 && prompt_tokens > 0 && cost_micros > 0 && tokens_source === "estimated";
 }
 
 const scopeColumns = { user: "user_name", group: "group_name", key: "key_id" } as const;

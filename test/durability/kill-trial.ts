@@ -48,7 +48,7 @@ export async function tryKill(seed: number): Promise<Trial> {
 
 async function liveThrough(seed: number, workspace: Workspace, simulator: Simulator): Promise<Trial> {
   const random = createRandom(seed);
-  const file = join(workspace.path("data"), "glm-proxy", "glm-proxy.sqlite");
+  const file = databaseFile(workspace);
   const plan = {
     killedAfterMs: 150 + random.below(1_350),
     stalledMs: random.next() < 0.3 ? 20 + random.below(130) : 0,
@@ -77,6 +77,10 @@ async function liveThrough(seed: number, workspace: Workspace, simulator: Simula
     calls: load.calls.length,
     restartMs,
   };
+}
+
+export function databaseFile(workspace: Workspace): string {
+  return join(workspace.path("data"), "glm-proxy", "glm-proxy.sqlite");
 }
 
 /** The time until the end counts from the first call that the upstream sees: however slow the machine, there is one. */
@@ -113,7 +117,7 @@ function stallWrites(file: string): () => void {
   return () => database.close();
 }
 
-function readBooks(file: string): { records: StoredCall[]; problems: string[] } {
+export function readBooks(file: string): { records: StoredCall[]; problems: string[] } {
   const database = new DatabaseSync(file, { readOnly: true });
   const integrity = database.prepare("pragma integrity_check").all() as { integrity_check: string }[];
   const records = database.prepare("select * from calls").all() as unknown as StoredCall[];
