@@ -24,7 +24,7 @@ import type { Actor } from "./people/people.ts";
 import { createPeople, type PeopleService } from "./people/people-service.ts";
 import { toAuditRow } from "./people/rows.ts";
 import { createPrices } from "./quota/prices.ts";
-import { createQuotas } from "./quota/quota-book.ts";
+import { createQuotas, type ScopeName } from "./quota/quota-book.ts";
 import type { Quotas } from "./quota/quotas.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/store.ts";
@@ -60,6 +60,8 @@ export type BooksLog = Pick<Logger, "info" | "warn" | "error">;
 
 /** What waits to be written at the end has so long. */
 const closeMsMax = 5_000;
+/** How often what is gone is forgotten. */
+const sweepMs = 60_000;
 
 /** Rejects with StoreError. */
 export async function openBooks(initial: Settings, clock: Clock, log: BooksLog): Promise<Books> {
@@ -101,6 +103,7 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     signingKeys,
     clock,
     onStoreFailure: (error) => log.error({ err: error }, "the database can't be used: people stay as they are known"),
+    beforeNaming: (scope) => restoreQuotas(scope),
   });
   const objects = createStoredObjects({
     store,
@@ -116,7 +119,13 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     assumedOutputTokens: () => settings.quotas.assumedOutputTokens,
     prices: () => prices,
     ratios,
+    mayCall: people.mayCall,
   });
+  let cancelSweep = clock.after(sweepMs, sweep);
+  function sweep(): void {
+    quotas.sweep();
+    cancelSweep = clock.after(sweepMs, sweep);
+  }
   for (const [window, startsAt] of quotas.listStarts()) {
     quotas.restore(window, await sumChargesSince(store, startsAt, timeZone));
   }
@@ -138,6 +147,30 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     onPruned: ({ calls, contents }) => log.info({ calls, contents }, "old records are sums now"),
     onFailure: (error) => log.error({ err: error }, "old records could not be pruned"),
   });
+
+  /** What a user or group of this name took before: nothing of those that are gone is kept in memory. */
+  async function restoreQuotas(scope: ScopeName): Promise<void> {
+    if (quotas.counts(scope)) return;
+    const sums = await Promise.all(
+      quotas
+        .listStarts()
+        .map(async ([window, startsAt]) => [window, await sumChargesSince(store, startsAt, timeZone, scope)] as const),
+    );
+    if (!quotas.counts(scope)) for (const [window, sum] of sums) quotas.restore(window, sum, scope);
+  }
+
+  /** Who is not among them any more is out at once, and who is new in when it is known what that name took before. */
+  function replaceStatic(users: Settings["auth"]["users"]): void {
+    const isKnown = ({ username: id }: { readonly username: string }) => people.mayCall({ kind: "user", id });
+    const added = users.filter((user) => !isKnown(user));
+    people.replaceStatic(users.filter(isKnown));
+    if (added.length === 0) return;
+    Promise.all(added.map(({ username: id }) => restoreQuotas({ kind: "user", id })))
+      .catch((error: unknown) => log.error({ err: error }, "what new users took before can't be read: they begin at 0"))
+      .then(() => {
+        if (settings.auth.users === users) people.replaceStatic(users);
+      });
+  }
 
   let settledCount = 0;
 
@@ -191,9 +224,10 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     apply(changed) {
       settings = changed;
       prices = createPrices(changed.prices);
-      people.replaceStatic(changed.auth.users);
+      replaceStatic(changed.auth.users);
     },
     async close() {
+      cancelSweep();
       await retention.stop();
       await people.close();
       await objects.close();

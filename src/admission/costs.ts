@@ -33,7 +33,7 @@ export interface Capacity {
 /** Share of the newest call in a moving mean. */
 const meanShare = 0.2;
 const modelsMax = 256;
-const usersPerModelMax = 20_000;
+const usersPerModelMax = 2_000;
 /** Before anything was seen: JSON with English or Chinese text, and one frame a token or two. */
 const inputBytesPerTokenDefault = 3.5;
 const outputBytesPerTokenDefault = 120;

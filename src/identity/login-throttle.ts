@@ -85,6 +85,11 @@ function findTally({ tallies }: Scope, key: string, now: number): Tally {
   const tally =
     known && now - known.lastAt < forgetAfterMs ? known : { failures: 0, pending: 0, blockedUntil: 0, lastAt: now };
   remember(tallies, key, tally);
+  // The one that was used longest ago is first.
+  for (const [old, { lastAt, pending }] of tallies) {
+    if (now - lastAt < forgetAfterMs || pending > 0) break;
+    tallies.delete(old);
+  }
   return tally;
 }
 

@@ -117,9 +117,17 @@ export function createSessionTokens(secret: string, initial: TokenLifetimes, clo
     const claims = payload && parseClaims(Buffer.from(payload).toString("utf8"), clock.wallNow() / 1_000);
     if (!claims) throw new Refusal("invalid_token");
     requireFresh(claims);
-    if (verified.size >= verifiedTokensMax) verified.delete(verified.keys().next().value as string);
+    makeRoom();
     verified.set(sessionToken, claims);
     return claims;
+  }
+
+  /** Those that have expired go, from the oldest to the first that has not. */
+  function makeRoom(): void {
+    for (const [token, { expiresAt }] of verified) {
+      if (verified.size < verifiedTokensMax && expiresAt * 1_000 > clock.wallNow()) return;
+      verified.delete(token);
+    }
   }
 
   function requireFresh(claims: SessionClaims): SessionClaims {

@@ -1,16 +1,17 @@
 // People, groups and keys over the store. While PostgreSQL is away, what is in memory goes on to count, and changes are
 // refused. How each change is checked is in user-, group- and key-changes.ts, how it is made in changes.ts.
 
+import type { QuotaScope } from "../base/charge.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Directory } from "../identity/directory.ts";
 import type { SigningKeys } from "../identity/signing-keys.ts";
 import { type Db, type Store, StoreError } from "../store/store.ts";
 import { defaultBounds, type PeopleBounds } from "./bounds.ts";
-import { createChanges } from "./changes.ts";
+import { type Change, createChanges } from "./changes.ts";
 import { createGroupChanges } from "./group-changes.ts";
 import { createKeyChanges } from "./key-changes.ts";
 import { createKeyUses } from "./key-uses.ts";
-import type { Actor, KeyView, People, UserView } from "./people.ts";
+import type { Actor, KeyView, People, UserDraft, UserView } from "./people.ts";
 import { ensureRevisions, readRevisions } from "./revisions.ts";
 import { createRevokedSessions } from "./revoked-sessions.ts";
 import type { StoredKey } from "./rows.ts";
@@ -30,6 +31,8 @@ export interface PeopleService extends People {
   createFirstAdmin(account: { readonly name: string; readonly password: string }, actor: Actor): Promise<UserView>;
   /** Takes the configuration's users anew. Whoever is not among them any more is unknown at once. */
   replaceStatic(accounts: readonly Account[]): void;
+  /** False: no call of that user, group or key will ever come, unless a new one gets its name. */
+  mayCall(scope: ScopeName): boolean;
   /** Writes what is noted in memory, and looks for changes of others no more. */
   close(): Promise<void>;
 }
@@ -42,14 +45,18 @@ export interface PeopleOptions {
   /** Told when the store fails, at most once a minute. */
   onStoreFailure(error: unknown): void;
   readonly bounds?: Partial<PeopleBounds>;
+  /** Awaited before a name is given that may have been another's. What it throws keeps the change from being made. */
+  readonly beforeNaming?: (scope: ScopeName) => Promise<void>;
 }
+
+type ScopeName = Pick<QuotaScope, "kind" | "id">;
 
 /** How often other processes' changes are looked for. */
 const pollMs = 1_000;
 
 /** Rejects with StoreError. The store is closed by whoever opened it, after this. */
 export async function createPeople(options: PeopleOptions): Promise<PeopleService> {
-  const { store, clock } = options;
+  const { store, clock, beforeNaming = async () => {} } = options;
   const bounds = { ...defaultBounds, ...options.bounds };
   const onStoreFailure = createFailureNotice(clock, options.onStoreFailure);
   const snapshot = new Snapshot();
@@ -112,6 +119,12 @@ export async function createPeople(options: PeopleOptions): Promise<PeopleServic
     return uses.withLastUse(view);
   }
 
+  async function planUser(draft: UserDraft, isFirstAdmin: boolean): Promise<Change<UserView>> {
+    const change = await users.create(draft, isFirstAdmin);
+    await beforeNaming({ kind: "user", id: draft.name });
+    return change;
+  }
+
   const directory: Directory = {
     findUser: (name) => snapshot.findUser(name, clock.wallNow()),
     findKeyCaller(hash) {
@@ -127,18 +140,23 @@ export async function createPeople(options: PeopleOptions): Promise<PeopleServic
     directory,
     effectiveOf: (user) => snapshot.effectiveOf(user),
     hasAdmin: users.hasAdmin,
-    createFirstAdmin: (account, actor) => changes.make(actor, () => users.create({ ...account, role: "admin" }, true)),
+    createFirstAdmin: (account, actor) => changes.make(actor, () => planUser({ ...account, role: "admin" }, true)),
     replaceStatic: (accounts) => snapshot.setStatic(toStaticUsers(accounts, snapshot.staticUsers, clock.wallNow())),
 
     listUsers: () => snapshot.listUsers(),
     findUser: (name) => snapshot.findView(name),
-    createUser: (draft, actor) => changes.make(actor, () => users.create(draft, false)),
+    createUser: (draft, actor) => changes.make(actor, () => planUser(draft, false)),
     changeUser: (name, change, actor) => changes.make(actor, () => users.change(name, change)),
     removeUser: (name, actor) => changes.make(actor, () => users.remove(name)),
 
     listGroups: () => snapshot.listGroups(),
     findGroup: (name) => snapshot.findGroup(name),
-    createGroup: (draft, actor) => changes.make(actor, () => groups.create(draft)),
+    createGroup: (draft, actor) =>
+      changes.make(actor, async () => {
+        const change = groups.create(draft);
+        await beforeNaming({ kind: "group", id: draft.name });
+        return change;
+      }),
     changeGroup: (name, change, actor) => changes.make(actor, () => groups.change(name, change)),
     removeGroup: (name, actor) => changes.make(actor, () => groups.remove(name)),
 
@@ -161,6 +179,12 @@ export async function createPeople(options: PeopleOptions): Promise<PeopleServic
         onStoreFailure(error);
         throw toRefusal(error);
       }),
+
+    mayCall({ kind, id }) {
+      if (kind === "user") return snapshot.findView(id) !== undefined;
+      if (kind === "group") return snapshot.findGroup(id) !== undefined;
+      return snapshot.findKey(id)?.view.revokedAt === null;
+    },
 
     async close() {
       isClosed = true;

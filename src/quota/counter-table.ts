@@ -3,6 +3,7 @@
 
 import type { QuotaScope } from "../base/charge.ts";
 import { type Amounts, add, Counters, nothing } from "./counters.ts";
+import type { Windows } from "./windows.ts";
 
 export type ScopeName = Pick<QuotaScope, "kind" | "id">;
 
@@ -35,18 +36,33 @@ export class CounterTable {
     return this.#open(toKey(scope));
   }
 
-  /** All that are known, and all that the records tell of, each with what they tell. */
-  *compare(sums: readonly ScopeSum[]): Iterable<readonly [Counters | undefined, Amounts]> {
-    const totals = sumByKey(sums);
+  /** Forgets whom nobody can call as any more, and of the others what windows before the last had. */
+  sweep(mayCall: (scope: ScopeName) => boolean, windows: Windows): void {
+    for (const [key, counters] of this.#known) {
+      if (counters.inFlight === 0 && !mayCall(fromKey(key))) this.#known.delete(key);
+      else counters.forgetBefore(windows);
+    }
+  }
+
+  /** All that are known, and all that the records tell of and may still call, each with what they tell. */
+  *compare(
+    sums: readonly ScopeSum[],
+    mayCall: (scope: ScopeName) => boolean,
+  ): Iterable<readonly [Counters | undefined, Amounts]> {
+    const totals = sumByKey(sums, mayCall);
     for (const [key, counters] of this.#known) yield [counters, totals.get(key) ?? nothing];
     // Whoever was forgotten is known again with the next call: no counter is compared where none is.
     if (this.#known.size >= this.#countersMax) return;
     for (const [key, amounts] of totals) if (!this.#known.has(key)) yield [undefined, amounts];
   }
 
-  /** Calls back for each scope that the sums tell of. */
-  openAll(sums: readonly ScopeSum[], take: (counters: Counters, amounts: Amounts) => void): void {
-    for (const [key, amounts] of sumByKey(sums)) take(this.#open(key), amounts);
+  /** Calls back for each scope that the sums tell of and that is chosen. */
+  openAll(
+    sums: readonly ScopeSum[],
+    choose: (scope: ScopeName) => boolean,
+    take: (counters: Counters, amounts: Amounts) => void,
+  ): void {
+    for (const [key, amounts] of sumByKey(sums, choose)) take(this.#open(key), amounts);
   }
 
   #open(key: string): Counters {
@@ -70,10 +86,16 @@ function toKey({ kind, id }: ScopeName): string {
   return `${kind} ${id}`;
 }
 
-/** Adds up by user, group and key what comes by all three. */
-function sumByKey(sums: readonly ScopeSum[]): Map<string, Amounts> {
+function fromKey(key: string): ScopeName {
+  const end = key.indexOf(" ");
+  return { kind: key.slice(0, end) as ScopeName["kind"], id: key.slice(end + 1) };
+}
+
+/** Adds up by user, group and key what comes by all three, for those that are chosen. */
+function sumByKey(sums: readonly ScopeSum[], choose: (scope: ScopeName) => boolean): Map<string, Amounts> {
   const totals = new Map<string, Amounts>();
   const addTo = (kind: QuotaScope["kind"], id: string, sum: ScopeSum) => {
+    if (!choose({ kind, id })) return;
     const key = toKey({ kind, id });
     totals.set(key, add(totals.get(key) ?? nothing, sum));
   };

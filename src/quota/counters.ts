@@ -79,6 +79,14 @@ export class Counters {
     };
   }
 
+  /** Of windows that ended before the last one began, nobody asks any more. */
+  forgetBefore(windows: Windows): void {
+    for (const name of limitWindows) {
+      const last = this.#tallies[name];
+      if (last && last.window.endsAt < windows[name].startsAt) delete this.#tallies[name];
+    }
+  }
+
   /** Adds what the records say of calls before this process. */
   restore(name: LimitWindow, windows: Windows, amounts: Amounts): void {
     this.#open(name, windows, Number.POSITIVE_INFINITY).charge(amounts);

@@ -16,7 +16,7 @@ import type { QuotaStanding, Quotas, QuotaWish, Reservation } from "./quotas.ts"
 import { findRoom, listHits, listStandings, listWarnings } from "./standings.ts";
 import { createWindows, type Days, listStarts, type Windows } from "./windows.ts";
 
-export type { ScopeSum } from "./counter-table.ts";
+export type { ScopeName, ScopeSum } from "./counter-table.ts";
 
 export interface QuotaBook extends Quotas {
   /** Calls that have reserved and not settled. */
@@ -25,9 +25,13 @@ export interface QuotaBook extends Quotas {
   listStarts(): readonly (readonly [LimitWindow, number | null])[];
   /**
    * Adds what calls before this process took: the sums from the start that was listed last. Once for each window,
-   * before the first call. A window that has ended since is left as it is.
+   * before the first call. A window that has ended since is left as it is. `only`: nothing but this scope, which is not
+   * counted yet, such as a user whose name was another's before.
    */
-  restore(window: LimitWindow, sums: readonly ScopeSum[]): void;
+  restore(window: LimitWindow, sums: readonly ScopeSum[], only?: ScopeName): void;
+  counts(scope: ScopeName): boolean;
+  /** Forgets what nobody asks for any more: to be called now and then. */
+  sweep(): void;
   /**
    * The largest difference between the counters and what the records say, of calls that have ended; 0 for a window
    * that has ended since its start was listed.
@@ -44,6 +48,8 @@ export interface QuotaBookOptions {
   prices(): Prices;
   /** What is known of tokens by bytes. */
   readonly ratios?: TokenRatios;
+  /** Whether calls of the scope may still come: of what is gone for good, nothing is kept. Default: always. */
+  readonly mayCall?: (scope: ScopeName) => boolean;
   /** More than people, groups and keys there can be (people/bounds.ts). Beyond, who took nothing for longest is forgotten. */
   readonly countersMax?: number;
 }
@@ -51,7 +57,8 @@ export interface QuotaBookOptions {
 const countersMaxDefault = 400_000;
 
 export function createQuotas(options: QuotaBookOptions): QuotaBook {
-  const { clock, days, timeZone, assumedOutputTokens, prices, ratios, countersMax = countersMaxDefault } = options;
+  const { clock, days, timeZone, assumedOutputTokens, prices, ratios } = options;
+  const { mayCall = () => true, countersMax = countersMaxDefault } = options;
   const findWindows = createWindows(days, clock);
   const formatTime = createLocalTime(timeZone);
   const table = new CounterTable(countersMax);
@@ -111,14 +118,17 @@ export function createQuotas(options: QuotaBookOptions): QuotaBook {
       listed = findWindows();
       return listStarts(listed);
     },
-    restore(window, sums) {
-      table.openAll(sums, (counters, amounts) => counters.restore(window, listed, amounts));
+    restore(window, sums, only) {
+      const choose = only ? ({ kind, id }: ScopeName) => kind === only.kind && id === only.id : mayCall;
+      table.openAll(sums, choose, (counters, amounts) => counters.restore(window, listed, amounts));
     },
+    counts: (scope) => table.find(scope) !== undefined,
+    sweep: () => table.sweep(mayCall, findWindows()),
     findDrift(window, sums) {
       const windows = findWindows();
       if (windows[window].startsAt !== listed[window].startsAt) return 0;
       let largest = 0;
-      for (const [counters, recorded] of table.compare(sums)) {
+      for (const [counters, recorded] of table.compare(sums, mayCall)) {
         const used = counters?.find(window, windows, clock.now()) ?? nothing;
         for (const metric of ["requests", "tokens", "costMicros"] as const) {
           largest = Math.max(largest, Math.abs(used[metric] - recorded[metric]));
