@@ -20,8 +20,9 @@ import { createModelsRoute } from "./http/models-route.ts";
 import { createMetricsRoute, createReadinessRoute, frontDoorRoute, livenessRoute } from "./http/operations-routes.ts";
 import type { Route, RouteTable } from "./http/routes.ts";
 import { createHttpServer } from "./http/server.ts";
+import { createHashingThread } from "./identity/hashing-thread.ts";
 import { createIdentity } from "./identity/identity.ts";
-import { createPasswordChecker } from "./identity/passwords.ts";
+import { createPasswordChecker, hashPassword } from "./identity/passwords.ts";
 import { createSessionTokens, type TokenLifetimes } from "./identity/session-tokens.ts";
 import type { CallRecord } from "./ledger/record.ts";
 import { toLive } from "./live.ts";
@@ -54,8 +55,8 @@ export interface App {
   abort(): void;
 }
 
-/** Threads of Node's pool for password hashes: half of its four, so that name resolution has room. */
-const hashingLimits = { runningMax: 2, waitingMax: 32 };
+/** One thread computes them. */
+const hashingLimits = { runningMax: 1, waitingMax: 32 };
 
 /** Rejects with StoreError when its database can't be used. */
 export async function createApp(
@@ -68,10 +69,11 @@ export async function createApp(
   let settings = initial;
   let live = toLive(settings);
 
-  const books = await openBooks(settings, clock, log);
+  const hashing = createHashingThread();
+  const books = await openBooks(settings, clock, log, (password) => hashPassword(password, hashing.derive));
   const { people, quotas, ledger } = books;
   const sessionTokens = createSessionTokens(settings.auth.jwtSecret, toLifetimes(settings), clock);
-  const passwords = createPasswordChecker(hashingLimits);
+  const passwords = createPasswordChecker(hashingLimits, hashing.derive);
   const identity = createIdentity({
     directory: people.directory,
     sessionTokens,
@@ -245,6 +247,7 @@ export async function createApp(
     await Promise.all([server.close(), controlSocket.close()]);
     await upstream.close();
     await books.close();
+    await hashing.close();
   }
 
   return {

@@ -63,21 +63,32 @@ const closeMsMax = 5_000;
 /** How often what is gone is forgotten. */
 const sweepMs = 60_000;
 
-/** Rejects with StoreError. */
-export async function openBooks(initial: Settings, clock: Clock, log: BooksLog): Promise<Books> {
+/** Rejects with StoreError. `hashPassword`: of people whose password is set. */
+export async function openBooks(
+  initial: Settings,
+  clock: Clock,
+  log: BooksLog,
+  hashPassword?: (password: string) => Promise<string>,
+): Promise<Books> {
   const store = await openStore(initial.store, {
     mayMigrate: true,
     onIdleError: (error) => log.warn({ err: error }, "a connection to the database broke"),
   });
   try {
-    return await fillBooks(store, initial, clock, log);
+    return await fillBooks(store, initial, clock, log, hashPassword);
   } catch (error) {
     await store.close();
     throw error;
   }
 }
 
-async function fillBooks(store: Store, initial: Settings, clock: Clock, log: BooksLog): Promise<Books> {
+async function fillBooks(
+  store: Store,
+  initial: Settings,
+  clock: Clock,
+  log: BooksLog,
+  hashPassword: ((password: string) => Promise<string>) | undefined,
+): Promise<Books> {
   let settings = initial;
   const signingKeys = createSigningKeys(settings.auth.jwtSecret);
   let prices = createPrices(settings.prices);
@@ -103,6 +114,7 @@ async function fillBooks(store: Store, initial: Settings, clock: Clock, log: Boo
     signingKeys,
     clock,
     onStoreFailure: (error) => log.error({ err: error }, "the database can't be used: people stay as they are known"),
+    ...(hashPassword && { hashPassword }),
     beforeNaming: (scope) => restoreQuotas(scope),
   });
   const objects = createStoredObjects({

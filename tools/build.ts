@@ -3,7 +3,7 @@
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 import { builtinsPlugin } from "./builtins-plugin.ts";
-import { sqliteThreadPlugin } from "./sqlite-thread-plugin.ts";
+import { workersPlugin } from "./workers-plugin.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -27,7 +27,7 @@ await build({
   // A third less to read at each start. Names stay, for the sake of stacks in the log.
   minifyWhitespace: true,
   minifySyntax: true,
-  plugins: [sqliteThreadPlugin, builtinsPlugin],
+  plugins: [workersPlugin, builtinsPlugin],
   logLevel: "warning",
 });
 chmodSync(outfile, 0o755);

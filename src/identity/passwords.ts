@@ -1,4 +1,5 @@
-// argon2id password hashes in the PHC string format, computed off the event loop by node:crypto (RFC 9106).
+// argon2id password hashes in the PHC string format (RFC 9106), computed off the event loop: by Node's pool of threads, or
+// in a running gateway on a thread of its own (hashing-thread.ts).
 // Checking costs the same whether the user exists, is stored as plain text, or gave a wrong password.
 
 import { type Argon2Parameters, argon2, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
@@ -21,14 +22,18 @@ interface ParsedHash extends Cost {
 /** OWASP's first recommendation for argon2id. */
 const defaultCost: Cost = { memory: 19_456, passes: 2, parallelism: 1 };
 const digestBytes = 32;
-const deriveKey = promisify(argon2);
+/** Computes a hash. */
+export type Derive = (parameters: Argon2Parameters) => Promise<Buffer>;
+
+const argon2Async = promisify(argon2);
+const deriveInPool: Derive = (parameters) => argon2Async("argon2id", parameters) as Promise<Buffer>;
 const phcPattern =
   /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{16,172})$/;
 
 /** `$argon2id$v=19$m=…,t=…,p=…$salt$digest` with a fresh salt. */
-export async function hashPassword(password: string): Promise<string> {
+export async function hashPassword(password: string, deriveKey = deriveInPool): Promise<string> {
   const salt = randomBytes(16);
-  const digest = await derive(password, salt, defaultCost, digestBytes);
+  const digest = await deriveKey(toParameters(password, salt, defaultCost, digestBytes));
   const { memory, passes, parallelism } = defaultCost;
   return `$argon2id$v=19$m=${memory},t=${passes},p=${parallelism}$${toBase64(salt)}$${toBase64(digest)}`;
 }
@@ -51,12 +56,12 @@ export interface PasswordChecker {
 }
 
 export interface PasswordCheckerLimits {
-  /** Hashes computed at once; each takes a thread of Node's pool and about 19 MiB. */
+  /** Hashes computed at once; each takes a thread and about 19 MiB. */
   readonly runningMax: number;
   readonly waitingMax: number;
 }
 
-export function createPasswordChecker(limits: PasswordCheckerLimits): PasswordChecker {
+export function createPasswordChecker(limits: PasswordCheckerLimits, deriveKey = deriveInPool): PasswordChecker {
   const compareKey = randomBytes(32);
   const waiting: (() => void)[] = [];
   let running = 0;
@@ -65,7 +70,8 @@ export function createPasswordChecker(limits: PasswordCheckerLimits): PasswordCh
     const hash = secret && "hash" in secret ? parsePasswordHash(secret.hash) : null;
     const cost = hash ?? defaultCost;
     const salt = hash?.salt ?? compareKey.subarray(0, 16);
-    const digest = await takeTurn(() => derive(password, salt, cost, hash?.digest.length ?? digestBytes));
+    const parameters = toParameters(password, salt, cost, hash?.digest.length ?? digestBytes);
+    const digest = await takeTurn(() => deriveKey(parameters));
     if (hash) return timingSafeEqual(digest, hash.digest);
     const expected = secret && "plain" in secret ? secret.plain : randomBytes(16).toString("hex");
     const isEqual = timingSafeEqual(fingerprint(password), fingerprint(expected));
@@ -95,10 +101,9 @@ export function createPasswordChecker(limits: PasswordCheckerLimits): PasswordCh
   return { check };
 }
 
-function derive(password: string, salt: Buffer, cost: Cost, tagLength: number): Promise<Buffer> {
+function toParameters(password: string, salt: Buffer, cost: Cost, tagLength: number): Argon2Parameters {
   const { memory, passes, parallelism } = cost;
-  const parameters: Argon2Parameters = { message: password, nonce: salt, memory, passes, parallelism, tagLength };
-  return deriveKey("argon2id", parameters) as Promise<Buffer>;
+  return { message: password, nonce: salt, memory, passes, parallelism, tagLength };
 }
 
 function toBase64(bytes: Buffer): string {

@@ -4,6 +4,7 @@
 import type { QuotaScope } from "../base/charge.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Directory } from "../identity/directory.ts";
+import { hashPassword as hashInPool } from "../identity/passwords.ts";
 import type { SigningKeys } from "../identity/signing-keys.ts";
 import { type Db, type Store, StoreError } from "../store/store.ts";
 import { defaultBounds, type PeopleBounds } from "./bounds.ts";
@@ -45,6 +46,8 @@ export interface PeopleOptions {
   /** Told when the store fails, at most once a minute. */
   onStoreFailure(error: unknown): void;
   readonly bounds?: Partial<PeopleBounds>;
+  /** Default: by Node's pool of threads. */
+  readonly hashPassword?: (password: string) => Promise<string>;
   /** Awaited before a name is given that may have been another's. What it throws keeps the change from being made. */
   readonly beforeNaming?: (scope: ScopeName) => Promise<void>;
 }
@@ -56,7 +59,7 @@ const pollMs = 1_000;
 
 /** Rejects with StoreError. The store is closed by whoever opened it, after this. */
 export async function createPeople(options: PeopleOptions): Promise<PeopleService> {
-  const { store, clock, beforeNaming = async () => {} } = options;
+  const { store, clock, beforeNaming = async () => {}, hashPassword = hashInPool } = options;
   const bounds = { ...defaultBounds, ...options.bounds };
   const onStoreFailure = createFailureNotice(clock, options.onStoreFailure);
   const snapshot = new Snapshot();
@@ -67,7 +70,7 @@ export async function createPeople(options: PeopleOptions): Promise<PeopleServic
   let sessionsRevision = await loadSessions();
   const changes = createChanges({ store, clock, load, revision, onStoreFailure });
   const uses = createKeyUses({ store, clock, onWritten: noteUse, onStoreFailure });
-  const users = createUserChanges(snapshot, clock, bounds.usersMax);
+  const users = createUserChanges(snapshot, clock, bounds.usersMax, hashPassword);
   const groups = createGroupChanges(snapshot, clock, bounds.groupsMax);
   const keys = createKeyChanges(snapshot, clock, bounds, options.signingKeys);
 

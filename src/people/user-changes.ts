@@ -2,7 +2,6 @@
 
 import type { Clock } from "../base/clock.ts";
 import { Refusal } from "../base/refusal.ts";
-import { hashPassword } from "../identity/passwords.ts";
 import { type AuditedFields, toDifference, toUserFields } from "./audit-notes.ts";
 import { requireRoom } from "./bounds.ts";
 import type { Change } from "./changes.ts";
@@ -29,7 +28,12 @@ export interface UserChanges {
   hasAdmin(): boolean;
 }
 
-export function createUserChanges(snapshot: Snapshot, clock: Clock, usersMax: number): UserChanges {
+export function createUserChanges(
+  snapshot: Snapshot,
+  clock: Clock,
+  usersMax: number,
+  hashPassword: (password: string) => Promise<string>,
+): UserChanges {
   const nowMs = () => Math.round(clock.wallNow());
   /** Tokens are dated up to a second ahead; from the second after that on, they are of the new state. */
   const nextTokens = () => Math.ceil(clock.wallNow() / 1_000) + 1;

@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { after, describe, it } from "node:test";
 import { build } from "esbuild";
 import { createWorkspace } from "../../test/support/process.ts";
-import { sqliteThreadPlugin } from "../../tools/sqlite-thread-plugin.ts";
+import { workersPlugin } from "../../tools/workers-plugin.ts";
 
 const workspace = createWorkspace();
 after(() => workspace.remove());
@@ -33,7 +33,7 @@ describe("a store in a bundle of one file", () => {
       banner: {
         js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);",
       },
-      plugins: [sqliteThreadPlugin],
+      plugins: [workersPlugin],
     });
     const output = execFileSync(process.execPath, [outfile, workspace.path("data.sqlite")], { encoding: "utf8" });
     assert.deepEqual(JSON.parse(output), [{ name: "written" }]);
