@@ -24,6 +24,7 @@ import { createHashingThread } from "./identity/hashing-thread.ts";
 import { createIdentity } from "./identity/identity.ts";
 import { createPasswordChecker, hashPassword } from "./identity/passwords.ts";
 import { createSessionTokens, type TokenLifetimes } from "./identity/session-tokens.ts";
+import { findOtherCosts } from "./identity/unknown-names.ts";
 import type { CallRecord } from "./ledger/record.ts";
 import { toLive } from "./live.ts";
 import { bytesMax } from "./memory-bounds.ts";
@@ -55,6 +56,8 @@ export interface App {
   abort(): void;
 }
 
+/** Of users in a notice. */
+const shownUsersMax = 5;
 /** One thread computes them. */
 const hashingLimits = { runningMax: 1, waitingMax: 32 };
 
@@ -81,6 +84,7 @@ export async function createApp(
     signingKeys: books.signingKeys,
     clock,
   });
+  noteOtherCosts();
   const scheduler = createFamilyScheduler(settings.rateLimit, clock, { observer: noteDecision, tracer });
   const product = `glm-proxy/${version}`;
   const upstream = createUpstreamPool({
@@ -195,6 +199,16 @@ export async function createApp(
     log.info({ request_id: requestId, address, user, outcome }, "login");
   }
 
+  /** The time of a login says how its hash was made, though not whose name there is. */
+  function noteOtherCosts(): void {
+    const names = findOtherCosts(people.directory.listSecrets());
+    if (names.length === 0) return;
+    log.warn(
+      { code: "hash_costs", users: names.slice(0, shownUsersMax), count: names.length },
+      "password hashes of other costs than those made here: set these passwords again, so that all logins take the same time",
+    );
+  }
+
   /** Where the end of every call comes together. */
   function settle(record: CallRecord): void {
     books.settle(record);
@@ -271,5 +285,9 @@ export async function createApp(
 }
 
 function toLifetimes({ auth }: Settings): TokenLifetimes {
-  return { tokenSeconds: auth.tokenTtlSeconds, sessionSeconds: auth.sessionTtlSeconds };
+  return {
+    tokenSeconds: auth.tokenTtlSeconds,
+    consoleIdleSeconds: auth.consoleIdleSeconds,
+    sessionSeconds: auth.sessionTtlSeconds,
+  };
 }

@@ -26,7 +26,7 @@ export function toLive({ server, glm, rateLimit, cache }: LiveSettings): Live {
       bodyBytesMax: server.bodyBytesMax,
       uploadBytesMax: server.uploadBytesMax,
       writeStallMs: server.writeStallMs,
-      addresses: createAddressBook(server.trustedProxies),
+      addresses: createAddressBook(server.trustedProxies, server.allowedHosts),
       heartbeats: server.heartbeatMs === null ? null : { intervalMs: server.heartbeatMs, graceMs, style },
       sendsIetfFields: server.sendsIetfFields,
     },

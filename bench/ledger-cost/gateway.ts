@@ -48,7 +48,7 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
   };
   const log = pino({ level: "info", base: null }, pino.destination({ dest: "/dev/null", sync: false }));
   const books = await openBooks(settings, clock, log);
-  const lifetimes = { tokenSeconds: 86_400, sessionSeconds: 86_400 };
+  const lifetimes = { tokenSeconds: 86_400, consoleIdleSeconds: 28_800, sessionSeconds: 86_400 };
   const sessionTokens = createSessionTokens(settings.auth.jwtSecret, lifetimes, clock);
   const passwords = createPasswordChecker({ runningMax: 2, waitingMax: 32 });
   const identity = createIdentity({

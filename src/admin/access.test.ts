@@ -117,11 +117,27 @@ describe("access to the control plane", () => {
         { ...own, "sec-fetch-site": "cross-site", origin: "http://gateway.test" },
         { "x-glm-proxy-csrf": "1", origin: "http://evil.test" },
         { "x-glm-proxy-csrf": "1", origin: "http://gateway.test.evil.test" },
+        { "x-glm-proxy-csrf": "1", origin: "https://gateway.test" },
+        { "x-glm-proxy-csrf": "1", origin: "http://gateway.test:8080" },
+        { "x-glm-proxy-csrf": "1", origin: "ftp://gateway.test" },
         { "x-glm-proxy-csrf": "1", origin: "null" },
         { "x-glm-proxy-csrf": "1", origin: "" },
       ]) {
         assert.equal(await create(headers as Record<string, string>), 403, JSON.stringify(headers));
       }
+    });
+
+    it("changes something over TLS for a page over TLS alone", async () => {
+      const secure = { cookie: `__Host-glm_proxy_session=${root}`, "x-glm-proxy-csrf": "1" };
+      const createOver = async (origin: string) => {
+        const name = `group-${index++}`;
+        const options = { isSecure: true, headers: { ...secure, origin }, body: { name } };
+        return (await room.visit("POST", "/admin/groups", options)).status;
+      };
+      assert.equal(await createOver("https://gateway.test"), 201);
+      assert.equal(await createOver("https://gateway.test:443"), 201);
+      assert.equal(await createOver("http://gateway.test"), 403);
+      assert.equal(await createOver("http://gateway.test:443"), 403);
     });
 
     it("is not looked at beside a header", async () => {

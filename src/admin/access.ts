@@ -60,7 +60,7 @@ async function admitCaller(
   const hasHeader = headers.authorization !== undefined || headers["x-api-key"] !== undefined;
   const cookie = hasHeader ? null : readSessionCookie(headers, facts.isSecure);
   const credential = claimed ?? cookie;
-  const caller = await identity.identify(credential);
+  const caller = await identity.identify(credential, cookie === null ? "client" : "console");
   if (cookie !== null) requireOwnPage(visit);
   requireAccess(route, caller, people);
 
@@ -103,24 +103,30 @@ function requireAccess(route: Route, caller: Caller, people: Pick<ControlParts["
  * A cookie says nothing of which page sent it. Pages of other origins can't add a header of their own without being
  * asked, which nobody grants; and browsers say where a request comes from.
  */
-function requireOwnPage({ method, headers }: Visit): void {
+function requireOwnPage({ method, headers, facts }: Visit): void {
   if (safeMethods.has(method)) return;
   if (headers["x-glm-proxy-csrf"] !== "1") throw forbidden('with a cookie, "x-glm-proxy-csrf: 1" is needed');
-  requireSameOrigin(headers);
+  requireSameOrigin(headers, facts.isSecure);
 }
 
 const safeMethods = new Set(["GET", "HEAD"]);
 
 /** Throws `forbidden` for what does not come from a page of ours, as far as browsers say. */
-export function requireSameOrigin(headers: IncomingHttpHeaders): void {
+export function requireSameOrigin(headers: IncomingHttpHeaders, isSecure: boolean): void {
   const site = headers["sec-fetch-site"];
-  const isOwn = site === undefined ? isOwnOrigin(headers) : site === "same-origin";
+  const isOwn = site === undefined ? isOwnOrigin(headers, isSecure) : site === "same-origin";
   if (!isOwn) throw forbidden("with a cookie, it must come from a page of this very origin");
 }
 
-function isOwnOrigin({ origin, host }: IncomingHttpHeaders): boolean {
+/** Scheme, host and port (RFC 6454): a page over plain http is another origin than one over TLS. */
+function isOwnOrigin({ origin, host }: IncomingHttpHeaders, isSecure: boolean): boolean {
+  const own = `${isSecure ? "https" : "http"}://${host}`;
   return (
-    origin !== undefined && host !== undefined && URL.canParse(origin) && new URL(origin).host === host.toLowerCase()
+    origin !== undefined &&
+    host !== undefined &&
+    URL.canParse(origin) &&
+    URL.canParse(own) &&
+    new URL(origin).origin === new URL(own).origin
   );
 }
 

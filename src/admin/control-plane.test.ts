@@ -82,6 +82,7 @@ describe("the control plane", () => {
           requestId: "request-9",
           address: "192.0.2.7",
           isSecure: false,
+          isAllowedHost: true,
           isLocalSocket: false,
           language: "en",
         } as const;

@@ -81,7 +81,7 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
     const answer = await app.answer(path, {
       method,
       headers: {},
-      facts: { requestId, address: "local", isSecure: false, isLocalSocket: true, language: "en" },
+      facts: { requestId, address: "local", isSecure: false, isAllowedHost: true, isLocalSocket: true, language: "en" },
       operator: actor ?? { name: "local", via: "command", address: null, requestId },
       readBody: () => Promise.resolve(bytes),
       openStream() {

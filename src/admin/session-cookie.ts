@@ -2,7 +2,7 @@
 // while it is used.
 
 import type { IncomingHttpHeaders } from "node:http";
-import type { SessionClaims } from "../identity/session-tokens.ts";
+import { consoleRenewalSecondsMax, type SessionClaims } from "../identity/session-tokens.ts";
 
 const plainName = "glm_proxy_session";
 const tokenPattern = /^[A-Za-z0-9._-]{1,4096}$/;
@@ -32,7 +32,7 @@ export function clearSessionCookie(isSecure: boolean): string {
   return writeSessionCookie("", 0, isSecure);
 }
 
-/** Whether half of a token's life is over: time for the next one. */
-export function isHalfOver({ issuedAt, expiresAt }: SessionClaims, wallNowMs: number): boolean {
-  return wallNowMs / 1_000 >= (issuedAt + expiresAt) / 2;
+/** Whether a token is old enough for the next one. */
+export function isTimeToRenew({ issuedAt, expiresAt }: SessionClaims, wallNowMs: number): boolean {
+  return wallNowMs / 1_000 >= issuedAt + Math.min(consoleRenewalSecondsMax, (expiresAt - issuedAt) / 2);
 }

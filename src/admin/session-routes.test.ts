@@ -49,13 +49,13 @@ describe("sessions over HTTP", () => {
   });
 
   describe("in a cookie", () => {
-    it("are out of reach of scripts and of other sites, and live as long as their token", async () => {
+    it("are out of reach of scripts and of other sites, and live as long as they may be idle", async () => {
       const answer = await room.visit("POST", "/auth/session", { body: credentials });
       assert.equal(answer.status, 204);
       assert.equal(answer.text, "");
       assert.match(
         cookieOf(answer),
-        /^glm_proxy_session=[\w-]+\.[\w-]+\.[\w-]+; HttpOnly; SameSite=Strict; Path=\/; Max-Age=60$/,
+        /^glm_proxy_session=[\w-]+\.[\w-]+\.[\w-]+; HttpOnly; SameSite=Strict; Path=\/; Max-Age=600$/,
       );
       assert.equal((await room.visit("GET", "/me", { headers: { cookie: pairOf(answer) } })).json.user?.name, "ada");
     });
@@ -64,7 +64,7 @@ describe("sessions over HTTP", () => {
       const answer = await room.visit("POST", "/auth/session", { body: credentials, isSecure: true });
       assert.match(
         cookieOf(answer),
-        /^__Host-glm_proxy_session=[^;]+; HttpOnly; SameSite=Strict; Path=\/; Max-Age=60; Secure$/,
+        /^__Host-glm_proxy_session=[^;]+; HttpOnly; SameSite=Strict; Path=\/; Max-Age=600; Secure$/,
       );
       const cookie = pairOf(answer);
       assert.equal((await room.visit("GET", "/me", { headers: { cookie }, isSecure: true })).status, 200);
@@ -83,21 +83,52 @@ describe("sessions over HTTP", () => {
       assert.equal((await room.visit("POST", "/auth/session", { body: credentials, headers })).status, 204);
     });
 
-    it("are renewed by any answer once half of their token's life is over, and only as long as the session lasts", async () => {
+    it("go on while they are used, and end once they were idle for as long as they may be", async () => {
+      room.setLifetimes({ tokenSeconds: 60, consoleIdleSeconds: 3_600, sessionSeconds: 86_400 });
+      await room.clock.advance(5_000);
+      let cookie = pairOf(await room.visit("POST", "/auth/session", { body: credentials }));
+      const look = async () => {
+        const answer = await room.visit("GET", "/me/keys", { headers: { cookie } });
+        if (answer.status === 200) cookie = pairOf(answer) || cookie;
+        return answer.status;
+      };
+      for (let hour = 0; hour < 10; hour++) {
+        await room.clock.advance(3_590_000);
+        assert.equal(await look(), 200, `used an hour ago, ${hour}`);
+      }
+      // Used just before: the cookie was not renewed then, and the idle time is exact to a minute all the same.
+      await room.clock.advance(50_000);
+      assert.equal(await look(), 200);
+      await room.clock.advance(3_600_000);
+      assert.equal(await look(), 401);
+    });
+
+    it("end by the server's clock and its present setting, whatever the browser sends", async () => {
+      room.setLifetimes({ tokenSeconds: 60, consoleIdleSeconds: 28_800, sessionSeconds: 86_400 });
+      const answer = await room.visit("POST", "/auth/session", { body: credentials });
+      assert.match(cookieOf(answer), /Max-Age=28800$/);
+      const headers = { cookie: pairOf(answer) };
+      await room.clock.advance(1_000_000);
+      assert.equal((await room.visit("GET", "/me", { headers })).status, 200);
+      room.setLifetimes({ tokenSeconds: 60, consoleIdleSeconds: 600, sessionSeconds: 86_400 });
+      assert.equal((await room.visit("GET", "/me", { headers })).json.code, "token_expired");
+    });
+
+    it("are renewed by any answer once a minute, and only as long as the session lasts", async () => {
       await room.clock.advance(5_000);
       let cookie = pairOf(await room.visit("POST", "/auth/session", { body: credentials }));
       const look = () => room.visit("GET", "/me/keys", { headers: { cookie } });
-      await room.clock.advance(29_000);
+      await room.clock.advance(59_000);
       assert.equal(cookieOf(await look()), "");
       await room.clock.advance(1_000);
       const renewed = await look();
-      assert.match(cookieOf(renewed), /^glm_proxy_session=.+; HttpOnly; SameSite=Strict; Path=\/; Max-Age=60$/);
+      assert.match(cookieOf(renewed), /^glm_proxy_session=.+; HttpOnly; SameSite=Strict; Path=\/; Max-Age=540$/);
 
       const refused = await room.visit("GET", "/me/keys?limit=x", { headers: { cookie } });
       assert.equal(refused.status, 400);
       assert.notEqual(cookieOf(refused), "");
 
-      for (let passed = 30; passed < 600; passed += 30) {
+      for (let passed = 60; passed < 600; passed += 30) {
         cookie = pairOf(await look()) || cookie;
         await room.clock.advance(30_000);
       }

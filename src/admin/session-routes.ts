@@ -67,15 +67,16 @@ export function createSessionRoutes(parts: ControlParts): readonly Route[] {
     access: "public",
     summary: "Log in with a cookie",
     details:
-      "For browsers: the token is kept in a cookie that scripts can't read. Later requests that change something need the header `x-glm-proxy-csrf: 1` and must come from a page of this origin.",
+      "For browsers: the token is kept in a cookie that scripts can't read, and renewed while it is used; `auth.console_idle_seconds` without a request end the session. Later requests that change something need the header `x-glm-proxy-csrf: 1` and must come from a page of this origin.",
     body: credentialsSchema,
     answer: { status: 204, description: "Logged in: see `set-cookie`" },
     async handle({ body: { username, password }, facts, headers, setHeader }) {
       // A page elsewhere must not log its visitor in as somebody else.
-      if (headers["sec-fetch-site"] !== undefined || headers.origin !== undefined) requireSameOrigin(headers);
+      if (headers["sec-fetch-site"] !== undefined || headers.origin !== undefined)
+        requireSameOrigin(headers, facts.isSecure);
       const { requestId, address, isSecure } = facts;
       try {
-        const issued = await identity.logIn({ username, password, address });
+        const issued = await identity.logIn({ username, password, address }, "console");
         parts.onLogin({ outcome: "granted", requestId, address, user: username });
         setHeader("set-cookie", writeSessionCookie(issued.sessionToken, issued.expiresInSeconds, isSecure));
       } catch (error) {

@@ -10,7 +10,7 @@ import type { EventStream } from "./event-stream.ts";
 import { parseBody } from "./json-body.ts";
 import { problemHeaders, toProblem } from "./problem.ts";
 import type { Route } from "./route.ts";
-import { clearSessionCookie, isHalfOver, readSessionCookie, writeSessionCookie } from "./session-cookie.ts";
+import { clearSessionCookie, isTimeToRenew, readSessionCookie, writeSessionCookie } from "./session-cookie.ts";
 
 /** A visit, and how to reach what Hono need not know of: the connection behind it. */
 export interface WebVisit extends Visit {
@@ -65,7 +65,7 @@ export function createWebApp(routes: readonly Route[], parts: ControlParts): Web
     }
   }
 
-  /** Who uses a session keeps it: a new token once half of the old one's life is over. */
+  /** A session that is used goes on: it gets a new token once a minute. */
   async function renewCookie(
     { cameByCookie, sessionToken }: Visitor,
     visit: WebVisit,
@@ -73,8 +73,8 @@ export function createWebApp(routes: readonly Route[], parts: ControlParts): Web
   ): Promise<void> {
     if (!cameByCookie) return;
     try {
-      if (!isHalfOver(await parts.identity.readSession(sessionToken), parts.clock.wallNow())) return;
-      const { sessionToken: token, expiresInSeconds } = await parts.identity.refresh(sessionToken);
+      if (!isTimeToRenew(await parts.identity.readSession(sessionToken), parts.clock.wallNow())) return;
+      const { sessionToken: token, expiresInSeconds } = await parts.identity.refresh(sessionToken, "console");
       headers.set("set-cookie", writeSessionCookie(token, expiresInSeconds, visit.facts.isSecure));
     } catch (error) {
       // A session that has lasted as long as it may ends with its last token.
@@ -99,6 +99,9 @@ export function createWebApp(routes: readonly Route[], parts: ControlParts): Web
       // The reply leaves out the body of a HEAD request, and nothing else.
       const method = visit.method === "HEAD" ? "GET" : visit.method;
       try {
+        if (!visit.facts.isAllowedHost) {
+          throw new Refusal("forbidden", { detail: "the host that it names is not one of server.allowed_hosts" });
+        }
         const url = toUrl(target);
         if (unspeakable.test(method)) throw toMiss(routes, url.pathname);
         return await app.fetch(new Request(url, { method }), visit);

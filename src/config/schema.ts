@@ -10,6 +10,7 @@ import {
   isBaseUrl,
   isHeaderSafe,
   isHost,
+  isHostName,
   isModelName,
   isNone,
   isOneLine,
@@ -163,6 +164,11 @@ const sections = {
       "Addresses of proxies whose forwarding headers are believed.",
       { fallback: [] },
     ),
+    allowed_hosts: key(
+      listOf(text("a host name without a port", isHostName), 1_000),
+      "Host names, other than addresses and local names, under which /metrics and, once there is one, the control plane answer.",
+      { fallback: [] },
+    ),
   }),
   auth: section("Who may use the gateway.", {
     jwt_secret: key(
@@ -175,6 +181,11 @@ const sections = {
       wholeNumber(60, 31_536_000),
       "How long a session can go on from its login, by refreshing its token.",
       { fallback: 43_200 },
+    ),
+    console_idle_seconds: key(
+      wholeNumber(60, 31_536_000),
+      "How long a session in a browser goes on without a request, within session_ttl_seconds.",
+      { fallback: 28_800 },
     ),
     users: key(listOf(tableOf(user), 100_000), "Users that are always there.", { fallback: [] }),
   }),

@@ -41,6 +41,8 @@ export interface ServerSettings {
   readonly writeStallMs: number;
   /** Addresses or CIDR ranges whose forwarding headers are believed. */
   readonly trustedProxies: readonly string[];
+  /** Empty: the control plane answers under any name. */
+  readonly allowedHosts: readonly string[];
   /** Between two signs of life to a streaming call that waits; null: it gets none. */
   readonly heartbeatMs: number | null;
   /** How long such a call waits before the first, with its status still open. */
@@ -58,6 +60,8 @@ export interface AuthSettings {
   readonly users: readonly Account[];
   /** How long a session can be refreshed, from its login. */
   readonly sessionTtlSeconds: number;
+  /** How long a browser's session goes on without a request. */
+  readonly consoleIdleSeconds: number;
 }
 
 export interface LedgerSettings {

@@ -42,6 +42,11 @@ export function isHost(text: string): boolean {
   return /^[\w.:%-]{1,255}$/.test(text);
 }
 
+/** Without a port; no address either, since those need not be listed. */
+export function isHostName(text: string): boolean {
+  return /^(?=.{1,253}$)[\w-]+(?:\.[\w-]+)*$/.test(text);
+}
+
 export function isModelName(text: string): boolean {
   return /^[^\s\p{C}]{1,200}$/u.test(text);
 }

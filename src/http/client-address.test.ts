@@ -38,6 +38,39 @@ describe("createAddressBook().isNear()", () => {
     for (const far of ["8.8.8.8", "172.32.0.1", "2001:db8::1", ""]) assert.equal(isNear(from(far)), false, far);
   });
 
+  const ask = (remoteAddress: string, headers: Record<string, string>) =>
+    isNear({ socket: { remoteAddress }, headers } as unknown as IncomingMessage);
+
+  it("does not hold for whom a proxy forwards that we were not told of, whatever header says so", () => {
+    const said = [
+      { "x-real-ip": "192.168.1.2" },
+      { "x-real-ip": "8.8.8.8" },
+      { forwarded: "for=192.168.1.2" },
+      { via: "1.1 proxy" },
+      { "x-forwarded-host": "glm.example.org" },
+      { "x-forwarded-proto": "https" },
+      { "cf-connecting-ip": "8.8.8.8" },
+      { "true-client-ip": "8.8.8.8" },
+      { "x-client-ip": "8.8.8.8" },
+    ] as unknown as Record<string, string>[];
+    for (const headers of said) {
+      for (const peer of ["127.0.0.1", "192.168.1.2", "10.0.0.1"]) {
+        assert.equal(ask(peer, headers), false, `${peer} ${JSON.stringify(headers)}`);
+      }
+      // The trusted one says whom it forwards where we read it.
+      assert.equal(ask("10.0.0.1", { ...headers, "x-forwarded-for": "192.168.1.2" }), true, JSON.stringify(headers));
+    }
+  });
+
+  it("does not hold for a page that has its own name resolve to this machine", () => {
+    assert.equal(ask("127.0.0.1", { host: "evil.example:8080" }), false);
+    assert.equal(ask("127.0.0.1", { host: "localhost:8080" }), true);
+    assert.equal(ask("172.17.0.5", { host: "glm-proxy:8080" }), true);
+    const named = createAddressBook([], ["glm.example.org"]);
+    const request = { socket: { remoteAddress: "10.0.0.7" }, headers: { host: "glm.example.org" } };
+    assert.equal(named.isNear(request as unknown as IncomingMessage), true);
+  });
+
   it("does not hold for whom a proxy forwards that we were not told of", () => {
     assert.equal(isNear(from("127.0.0.1", "192.168.1.2")), false);
     assert.equal(isNear(from("10.0.0.1", "192.168.1.2")), true);

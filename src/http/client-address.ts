@@ -1,7 +1,8 @@
-// Whose request is this? The peer of the socket, or what trusted proxies say in X-Forwarded-For.
+// Whose request is this? The peer of the socket, or what trusted proxies say in X-Forwarded-For. And is it meant for us?
 
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
+import { createHostNames } from "./host-names.ts";
 
 /** Ranges from which metrics may be read: this machine and private networks. */
 const privateRanges = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7", "fe80::/10"];
@@ -9,14 +10,39 @@ const privateRanges = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.
 export interface AddressBook {
   /** The client's address: the last hop that is not a trusted proxy. */
   findClient(request: IncomingMessage): string;
-  /** Whether the request comes from this machine or a private network, as far as that can be known. */
+  /** Whether the request comes from this machine or a private network, and names a host of ours, as far as that can be known. */
   isNear(request: IncomingMessage): boolean;
+  /** Whether the host that the request names is one of `server.allowed_hosts`, where there are any. */
+  isAllowedHost(request: IncomingMessage): boolean;
   /** Whether the client speaks TLS to a trusted proxy in front of us. We speak none ourselves. */
   isSecure(request: IncomingMessage): boolean;
 }
 
-/** `trustedProxies`: addresses or CIDR ranges, valid ones. */
-export function createAddressBook(trustedProxies: readonly string[]): AddressBook {
+/** What proxies add, known ones and others; the one that we read is among them. */
+const forwardingHeaders = [
+  "x-forwarded-for",
+  "forwarded",
+  "x-real-ip",
+  "via",
+  "x-forwarded",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-forwarded-server",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "x-original-forwarded-for",
+  "x-envoy-external-address",
+  "true-client-ip",
+  "cf-connecting-ip",
+  "fastly-client-ip",
+];
+
+/** `trustedProxies`: addresses or CIDR ranges, valid ones. `allowedHosts`: names without a port. */
+export function createAddressBook(
+  trustedProxies: readonly string[],
+  allowedHosts: readonly string[] = [],
+): AddressBook {
+  const hosts = createHostNames(allowedHosts);
   const trusted = toBlockList(trustedProxies);
   const near = toBlockList(privateRanges);
 
@@ -35,12 +61,15 @@ export function createAddressBook(trustedProxies: readonly string[]): AddressBoo
   return {
     findClient,
     isNear(request) {
+      const { headers } = request;
       const client = findClient(request);
-      // A proxy that we were not told of forwards somebody whom we do not know.
-      const isForwarded = request.headers["x-forwarded-for"] !== undefined || request.headers.forwarded !== undefined;
       const peer = plain(request.socket.remoteAddress ?? "");
-      return contains(near, client) && (!isForwarded || contains(trusted, peer));
+      // A proxy forwards somebody whom only a trusted one names, and only in the header that we read.
+      const isForwarded = forwardingHeaders.some((name) => headers[name] !== undefined);
+      const isNamed = contains(trusted, peer) && headers["x-forwarded-for"] !== undefined;
+      return contains(near, client) && (!isForwarded || isNamed) && hosts.isKnown(headers.host);
     },
+    isAllowedHost: ({ headers }) => hosts.isAllowed(headers.host),
     isSecure(request) {
       const peer = plain(request.socket.remoteAddress ?? "");
       return request.headers["x-forwarded-proto"] === "https" && contains(trusted, peer);

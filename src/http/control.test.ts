@@ -63,7 +63,7 @@ describe("the control socket", () => {
   it("tells the handler that the operator asks, and in which language", async () => {
     const requestId = await get("/admin/users", { "accept-language": "zh-CN", "x-request-id": "chosen-by-client" });
     assert.equal(requestId, "chosen-by-client");
-    const expected = { address: "local", isSecure: false, isLocalSocket: true, language: "zh" };
+    const expected = { address: "local", isSecure: false, isAllowedHost: true, isLocalSocket: true, language: "zh" };
     assert.deepEqual(seen.at(-1), { requestId, ...expected });
   });
 

@@ -23,6 +23,8 @@ export interface ControlFacts {
   readonly address: string;
   /** Whether the client speaks TLS to us, or to the trusted proxy in front of us. */
   readonly isSecure: boolean;
+  /** Whether the host that the request names is ours, as far as the configuration says which are. */
+  readonly isAllowedHost: boolean;
   /** Whoever can open the socket runs this gateway. */
   readonly isLocalSocket: boolean;
   readonly language: Language;
@@ -59,6 +61,7 @@ export function createControlSocket(
       requestId: chooseRequestId(request.headers["x-request-id"], wallNow()),
       address: "local",
       isSecure: false,
+      isAllowedHost: true,
       isLocalSocket: true,
       language: chooseLanguage(request.headers["accept-language"]),
     };

@@ -30,7 +30,11 @@ export function createMetricsRoute(contentType: string, render: () => Promise<st
     access: "public",
     because: "scrapers have no session; the address decides, and labels name nobody unless the operator wants it",
     async handle({ reply, isNear }) {
-      if (!isNear) throw new Refusal("forbidden", { detail: "metrics are read from private addresses only" });
+      if (!isNear)
+        throw new Refusal("forbidden", {
+          detail:
+            "metrics are read from private addresses only, under an address, a local name or one of server.allowed_hosts",
+        });
       reply.send(200, contentType, await render());
     },
   };

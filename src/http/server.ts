@@ -144,7 +144,14 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   ): void {
     const { addresses } = options.settings();
     const address = addresses.findClient(request);
-    const facts = { requestId, address, isSecure: addresses.isSecure(request), isLocalSocket: false, language };
+    const facts = {
+      requestId,
+      address,
+      isSecure: addresses.isSecure(request),
+      isAllowedHost: addresses.isAllowedHost(request),
+      isLocalSocket: false,
+      language,
+    };
     handler.handle(request, response, facts).catch((error: unknown) => {
       options.onFailure(error, requestId);
       response.destroy();

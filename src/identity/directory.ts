@@ -6,6 +6,8 @@ import type { Caller } from "../base/principal.ts";
 export interface Directory {
   /** Undefined for whoever may not come in, disabled and expired ones included. */
   findUser(name: string): User | undefined;
+  /** Of all users that have one, disabled ones included; the same array until somebody changes. */
+  listSecrets(): readonly NamedSecret[];
   /** The caller that a key makes, by the key's hash; undefined for one that is not good (any more). Notes the use. */
   findKeyCaller(hash: string): Caller | undefined;
   isRevoked(sessionId: string): boolean;
@@ -20,6 +22,11 @@ export interface User {
   readonly secret: PasswordSecret | null;
   /** Sessions logged in before this second (Unix time) are void: the password or the role was changed then. */
   readonly tokensValidFrom: number;
+}
+
+export interface NamedSecret {
+  readonly name: string;
+  readonly secret: PasswordSecret;
 }
 
 export type PasswordSecret = { readonly plain: string } | { readonly hash: string };

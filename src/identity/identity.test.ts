@@ -39,7 +39,7 @@ async function setUp(accounts: readonly Account[] = [ada, proto]) {
     await people.close();
     await store.close();
   });
-  const lifetimes = { tokenSeconds: 60, sessionSeconds: 600 };
+  const lifetimes = { tokenSeconds: 60, consoleIdleSeconds: 28_800, sessionSeconds: 600 };
   const sessionTokens = createSessionTokens("a-test-secret-of-more-than-32-bytes!", lifetimes, clock);
   const passwords = createPasswordChecker({ runningMax: 2, waitingMax: 32 });
   const identity = createIdentity({ directory: people.directory, sessionTokens, passwords, signingKeys, clock });
@@ -220,6 +220,22 @@ describe("a session", () => {
     assert.equal(await identify(token), "invalid_token");
     people.replaceStatic([ada, proto]);
     assert.equal(await identify(token), "invalid_token");
+  });
+
+  it("ends with each change of the configuration that takes something, without a pause between changes", async () => {
+    const users = (more: Partial<Account>): Account[] => [{ ...ada, ...more }];
+    const { people, attempt, identify } = await setUp(users({ role: "admin" }));
+    const changes: Account[][][] = [
+      [users({ role: "user" }), users({ role: "admin" })],
+      [users({ password: "another", role: "admin" }), users({ role: "admin" })],
+      [[], users({ role: "admin" })],
+    ];
+    for (const round of [...changes, ...changes]) {
+      const token = await attempt("ada", ada.password as string);
+      assert.equal(await identify(token), "ada");
+      for (const accounts of round) people.replaceStatic(accounts);
+      assert.equal(await identify(token), "invalid_token", JSON.stringify(round));
+    }
   });
 
   it("ends with its user's time, and nobody is let in after it", async () => {

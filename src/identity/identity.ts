@@ -8,16 +8,20 @@ import { hashApiKey, looksLikeApiKey, parseApiKey } from "./api-keys.ts";
 import type { Directory, User } from "./directory.ts";
 import { createLoginThrottle } from "./login-throttle.ts";
 import type { PasswordChecker } from "./passwords.ts";
-import type { IssuedToken, SessionClaims, SessionTokens } from "./session-tokens.ts";
+import type { IssuedToken, SessionClaims, SessionTokens, TokenUse } from "./session-tokens.ts";
 import { looksLikeSigningKey, looksSigned, type SigningKeys } from "./signing-keys.ts";
+import { createUnknownNames } from "./unknown-names.ts";
 
 export interface Identity {
-  /** Throws `invalid_token` or `token_expired`. `credential`: a session token or an API key, or null. */
-  identify(credential: string | null): Promise<Caller>;
+  /**
+   * Throws `invalid_token` or `token_expired`. `credential`: a session token or an API key, or null. Default for `use`:
+   * "client".
+   */
+  identify(credential: string | null, use?: TokenUse): Promise<Caller>;
   /** Throws `wrong_credentials`, `login_throttled` or `login_busy`. */
-  logIn(attempt: LoginAttempt): Promise<IssuedToken>;
+  logIn(attempt: LoginAttempt, use?: TokenUse): Promise<IssuedToken>;
   /** A new token for the same session, as long as the session may last. Throws as `identify` does. */
-  refresh(sessionToken: string | null): Promise<IssuedToken>;
+  refresh(sessionToken: string | null, use?: TokenUse): Promise<IssuedToken>;
   /** Ends the session: all its tokens are void at once. Throws as `identify` does. */
   logOut(sessionToken: string | null): Promise<void>;
   /** What a good session token says of its session, for who renews cookies. Throws as `identify` does. */
@@ -44,15 +48,16 @@ const seenMax = 1_000;
 export function createIdentity(parts: IdentityParts): Identity {
   const { directory, sessionTokens, passwords, signingKeys, clock } = parts;
   const throttle = createLoginThrottle(clock);
+  const costOfUnknown = createUnknownNames(sessionTokens.markOf);
   const marks = new WeakMap<User, string>();
   /** What newer credentials look like: a token is decoded for it, 6 µs that most calls need not spend again. */
   const seen = new Map<string, boolean>();
 
   // Asynchronous also for what is known at once: a refusal must not overtake what the parser finds wrong in the same
   // bytes, or neither answer would reach the client.
-  async function identify(credential: string | null): Promise<Caller> {
+  async function identify(credential: string | null, use: TokenUse = "client"): Promise<Caller> {
     if (credential === null) throw new Refusal("invalid_token");
-    if (!isKey(credential)) return identifySession(credential);
+    if (!isKey(credential)) return identifySession(credential, use);
     const hash = hashOf(credential);
     const caller = hash === null ? undefined : directory.findKeyCaller(hash);
     if (!caller) throw new Refusal("invalid_token");
@@ -76,9 +81,10 @@ export function createIdentity(parts: IdentityParts): Identity {
     return looksLikeSigningKey(credential) ? hashApiKey(credential) : signingKeys.verify(credential, clock.wallNow());
   }
 
-  async function identifySession(sessionToken: string): Promise<Caller> {
+  async function identifySession(sessionToken: string, use: TokenUse): Promise<Caller> {
     const claims = await sessionTokens.verify(sessionToken);
     const { caller } = requireUser(claims);
+    if (use === "console" && sessionTokens.isIdle(claims)) throw new Refusal("token_expired");
     return {
       ...caller,
       flowId: claims.sessionId,
@@ -106,10 +112,11 @@ export function createIdentity(parts: IdentityParts): Identity {
     return mark;
   }
 
-  async function logIn({ username, password, address }: LoginAttempt): Promise<IssuedToken> {
+  async function logIn({ username, password, address }: LoginAttempt, use: TokenUse = "client"): Promise<IssuedToken> {
     const outcome = throttle.begin(username, address);
     const user = directory.findUser(username);
-    const isRight = await passwords.check(user?.secret ?? null, password).catch((error: unknown) => {
+    const unknown = user ? undefined : costOfUnknown(username, directory.listSecrets());
+    const isRight = await passwords.check(user?.secret ?? null, password, unknown).catch((error: unknown) => {
       outcome.withdraw();
       throw error;
     });
@@ -121,7 +128,7 @@ export function createIdentity(parts: IdentityParts): Identity {
       throw new Refusal("wrong_credentials");
     }
     outcome.succeed();
-    return sessionTokens.issue(username, markOf(current), current.tokensValidFrom);
+    return sessionTokens.issue(username, markOf(current), current.tokensValidFrom, use);
   }
 
   async function readSession(sessionToken: string | null): Promise<SessionClaims> {
@@ -131,9 +138,9 @@ export function createIdentity(parts: IdentityParts): Identity {
     return claims;
   }
 
-  async function refresh(sessionToken: string | null): Promise<IssuedToken> {
+  async function refresh(sessionToken: string | null, use: TokenUse = "client"): Promise<IssuedToken> {
     const claims = await readSession(sessionToken);
-    return sessionTokens.renew(claims, requireUser(claims).tokensValidFrom);
+    return sessionTokens.renew(claims, requireUser(claims).tokensValidFrom, use);
   }
 
   async function logOut(sessionToken: string | null): Promise<void> {

@@ -58,20 +58,4 @@ describe("createPasswordChecker()", () => {
     assert.deepEqual(outcomes, [true, true, true, "login_busy", "login_busy"]);
     assert.equal(await small.check({ plain: "p" }, "p"), true);
   });
-
-  it("takes about as long for an unknown user as for a known one", async () => {
-    const hash = await hashPassword("pass123");
-    const medians = [];
-    for (const secret of [{ hash }, { plain: "pass123" }, null]) {
-      const times = [];
-      for (let round = 0; round < 9; round++) {
-        const startedAt = performance.now();
-        await checker.check(secret, "wrong");
-        times.push(performance.now() - startedAt);
-      }
-      medians.push(times.sort((a, b) => a - b)[4] as number);
-    }
-    // Without the dummy hash the last ones would be some hundred times faster; noise is not that large.
-    assert.ok(Math.min(...medians) > Math.max(...medians) / 5, medians.map((ms) => ms.toFixed(1)).join(" "));
-  });
 });

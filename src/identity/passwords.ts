@@ -14,7 +14,12 @@ interface Cost {
   readonly parallelism: number;
 }
 
-interface ParsedHash extends Cost {
+/** What a check of a password costs. */
+export interface HashParameters extends Cost {
+  readonly digestBytes: number;
+}
+
+interface ParsedHash extends HashParameters {
   readonly salt: Buffer;
   readonly digest: Buffer;
 }
@@ -27,13 +32,15 @@ export type Derive = (parameters: Argon2Parameters) => Promise<Buffer>;
 
 const argon2Async = promisify(argon2);
 const deriveInPool: Derive = (parameters) => argon2Async("argon2id", parameters) as Promise<Buffer>;
+/** Of the hashes made here, and of a check of a password in plain text. */
+export const defaultParameters: HashParameters = { ...defaultCost, digestBytes };
 const phcPattern =
   /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{16,172})$/;
 
 /** `$argon2id$v=19$m=…,t=…,p=…$salt$digest` with a fresh salt. */
 export async function hashPassword(password: string, deriveKey = deriveInPool): Promise<string> {
   const salt = randomBytes(16);
-  const digest = await deriveKey(toParameters(password, salt, defaultCost, digestBytes));
+  const digest = await deriveKey(toArgon2(password, salt, defaultParameters));
   const { memory, passes, parallelism } = defaultCost;
   return `$argon2id$v=19$m=${memory},t=${passes},p=${parallelism}$${toBase64(salt)}$${toBase64(digest)}`;
 }
@@ -47,12 +54,21 @@ export function parsePasswordHash(text: string): ParsedHash | null {
   const isSensible =
     cost.memory >= 8 * cost.parallelism && cost.memory <= 1_048_576 && cost.passes >= 1 && cost.passes <= 64;
   if (!isSensible || cost.parallelism < 1 || cost.parallelism > 64) return null;
-  return { ...cost, salt: Buffer.from(salt as string, "base64"), digest: Buffer.from(digest as string, "base64") };
+  const bytes = Buffer.from(digest as string, "base64");
+  return { ...cost, salt: Buffer.from(salt as string, "base64"), digest: bytes, digestBytes: bytes.length };
+}
+
+/** What a check against the secret costs. */
+export function parametersOf(secret: PasswordSecret): HashParameters {
+  return ("hash" in secret ? parsePasswordHash(secret.hash) : null) ?? defaultParameters;
 }
 
 export interface PasswordChecker {
-  /** Null stands for an unknown user: as costly, always false. Refuses with `login_busy` when too many wait. */
-  check(secret: PasswordSecret | null, password: string): Promise<boolean>;
+  /**
+   * Null stands for an unknown user: always false, at the cost of `unknown`, those of the default when it is missing.
+   * Refuses with `login_busy` when too many wait.
+   */
+  check(secret: PasswordSecret | null, password: string, unknown?: HashParameters): Promise<boolean>;
 }
 
 export interface PasswordCheckerLimits {
@@ -66,12 +82,15 @@ export function createPasswordChecker(limits: PasswordCheckerLimits, deriveKey =
   const waiting: (() => void)[] = [];
   let running = 0;
 
-  async function check(secret: PasswordSecret | null, password: string): Promise<boolean> {
+  async function check(
+    secret: PasswordSecret | null,
+    password: string,
+    unknown: HashParameters = defaultParameters,
+  ): Promise<boolean> {
     const hash = secret && "hash" in secret ? parsePasswordHash(secret.hash) : null;
-    const cost = hash ?? defaultCost;
+    const parameters = hash ?? (secret === null ? unknown : defaultParameters);
     const salt = hash?.salt ?? compareKey.subarray(0, 16);
-    const parameters = toParameters(password, salt, cost, hash?.digest.length ?? digestBytes);
-    const digest = await takeTurn(() => deriveKey(parameters));
+    const digest = await takeTurn(() => deriveKey(toArgon2(password, salt, parameters)));
     if (hash) return timingSafeEqual(digest, hash.digest);
     const expected = secret && "plain" in secret ? secret.plain : randomBytes(16).toString("hex");
     const isEqual = timingSafeEqual(fingerprint(password), fingerprint(expected));
@@ -101,8 +120,8 @@ export function createPasswordChecker(limits: PasswordCheckerLimits, deriveKey =
   return { check };
 }
 
-function toParameters(password: string, salt: Buffer, cost: Cost, tagLength: number): Argon2Parameters {
-  const { memory, passes, parallelism } = cost;
+function toArgon2(password: string, salt: Buffer, parameters: HashParameters): Argon2Parameters {
+  const { memory, passes, parallelism, digestBytes: tagLength } = parameters;
   return { message: password, nonce: salt, memory, passes, parallelism, tagLength };
 }
 

@@ -12,9 +12,9 @@ const now = Date.UTC(2026, 10, 23) / 1_000;
 const mark = "AAAAAAAAAAA";
 const sid = `00000000-0000-4000-8000-000000000000.${mark}`;
 
-function setUp(tokenSeconds = 60, sessionSeconds = 600) {
+function setUp(tokenSeconds = 60, sessionSeconds = 600, consoleIdleSeconds = 300) {
   const clock = createManualClock();
-  return { clock, tokens: createSessionTokens(secret, { tokenSeconds, sessionSeconds }, clock) };
+  return { clock, tokens: createSessionTokens(secret, { tokenSeconds, consoleIdleSeconds, sessionSeconds }, clock) };
 }
 
 function claimsOf(sessionToken: string): Record<string, unknown> {
@@ -73,7 +73,11 @@ describe("createSessionTokens()", () => {
     const { mark } = await tokens.verify(sessionToken);
     assert.equal(mark, tokens.markOf("a secret"));
     assert.notEqual(mark, tokens.markOf("another secret"));
-    const others = createSessionTokens(`${secret}!`, { tokenSeconds: 60, sessionSeconds: 600 }, createManualClock());
+    const others = createSessionTokens(
+      `${secret}!`,
+      { tokenSeconds: 60, consoleIdleSeconds: 28_800, sessionSeconds: 600 },
+      createManualClock(),
+    );
     assert.notEqual(mark, others.markOf("a secret"), "it says nothing to who can't sign");
   });
 
@@ -127,9 +131,9 @@ describe("a session", () => {
   it("has no good token after the end that is told of it, also when lifetimes became shorter meanwhile", async () => {
     const { clock, tokens } = setUp(60, 600);
     const claims = await tokens.verify((await tokens.issue("ada", mark, 0)).sessionToken);
-    tokens.setLifetimes({ tokenSeconds: 5, sessionSeconds: 10 });
+    tokens.setLifetimes({ tokenSeconds: 5, consoleIdleSeconds: 28_800, sessionSeconds: 10 });
     assert.equal(tokens.endOf(claims), now + 600);
-    tokens.setLifetimes({ tokenSeconds: 5, sessionSeconds: 1_000 });
+    tokens.setLifetimes({ tokenSeconds: 5, consoleIdleSeconds: 28_800, sessionSeconds: 1_000 });
     await clock.advance(10_000);
     const renewed = await tokens.verify((await tokens.renew(claims, 0)).sessionToken);
     assert.equal(renewed.expiresAt, now + 15);

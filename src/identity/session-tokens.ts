@@ -11,9 +11,11 @@ import { Refusal } from "../base/refusal.ts";
 
 export interface SessionTokens {
   /** For a new session. `validFrom` (Unix seconds): the token is not dated earlier. */
-  issue(userId: string, mark: string, validFrom: number): Promise<IssuedToken>;
+  issue(userId: string, mark: string, validFrom: number, use?: TokenUse): Promise<IssuedToken>;
   /** Another token of the same session. Throws `token_expired` when the session has lasted as long as it may. */
-  renew(claims: SessionClaims, validFrom: number): Promise<IssuedToken>;
+  renew(claims: SessionClaims, validFrom: number, use?: TokenUse): Promise<IssuedToken>;
+  /** Whether a token of the console has not been renewed for as long as it may be idle by now. */
+  isIdle(claims: SessionClaims): boolean;
   /** When no token of the session can be good any more, in Unix seconds. */
   endOf(claims: SessionClaims): number;
   /** Throws `invalid_token`, or `token_expired` for one that was good. Synchronous for tokens seen before. */
@@ -23,8 +25,16 @@ export interface SessionTokens {
   setLifetimes(lifetimes: TokenLifetimes): void;
 }
 
+/** "console": in a browser's cookie, where it is renewed while it is used. */
+export type TokenUse = "client" | "console";
+
+/** The console renews a token that is older than that, or than half of its life: its idle time is exact to a minute. */
+export const consoleRenewalSecondsMax = 60;
+
 export interface TokenLifetimes {
   readonly tokenSeconds: number;
+  /** How long the console may be idle. */
+  readonly consoleIdleSeconds: number;
   /** From its login, by renewing. A token that lives longer than that is good to its end. */
   readonly sessionSeconds: number;
 }
@@ -64,15 +74,26 @@ export function createSessionTokens(secret: string, initial: TokenLifetimes, clo
   /** Of all lifetimes that there were: tokens of theirs may still be around. */
   let longestSeconds = Math.max(initial.tokenSeconds, initial.sessionSeconds);
 
-  function issue(userId: string, mark: string, validFrom: number): Promise<IssuedToken> {
+  function issue(userId: string, mark: string, validFrom: number, use: TokenUse = "client"): Promise<IssuedToken> {
     const issuedAt = nextIssue(validFrom);
     const session = { sid: `${randomUUID()}.${mark}`, auth_time: issuedAt };
-    return sign(userId, session, issuedAt, issuedAt + lifetimes.tokenSeconds);
+    const { tokenSeconds, consoleIdleSeconds, sessionSeconds } = lifetimes;
+    return sign(
+      userId,
+      session,
+      issuedAt,
+      issuedAt + (use === "console" ? Math.min(consoleIdleSeconds, sessionSeconds) : tokenSeconds),
+    );
   }
 
-  async function renew({ userId, sessionId, loggedInAt }: SessionClaims, validFrom: number): Promise<IssuedToken> {
+  async function renew(
+    { userId, sessionId, loggedInAt }: SessionClaims,
+    validFrom: number,
+    use: TokenUse = "client",
+  ): Promise<IssuedToken> {
     const issuedAt = nextIssue(validFrom);
-    const expiresAt = Math.min(issuedAt + lifetimes.tokenSeconds, loggedInAt + lifetimes.sessionSeconds);
+    const lifeSeconds = use === "console" ? lifetimes.consoleIdleSeconds : lifetimes.tokenSeconds;
+    const expiresAt = Math.min(issuedAt + lifeSeconds, loggedInAt + lifetimes.sessionSeconds);
     if (expiresAt <= issuedAt) throw new Refusal("token_expired");
     return sign(userId, { sid: sessionId, auth_time: loggedInAt }, issuedAt, expiresAt);
   }
@@ -138,6 +159,8 @@ export function createSessionTokens(secret: string, initial: TokenLifetimes, clo
   return {
     issue,
     renew,
+    isIdle: ({ issuedAt }) =>
+      clock.wallNow() / 1_000 >= issuedAt + lifetimes.consoleIdleSeconds + consoleRenewalSecondsMax,
     endOf: ({ loggedInAt, expiresAt }) => Math.max(expiresAt, loggedInAt + longestSeconds),
     verify,
     markOf: (text) => createHmac("sha256", key).update(text, "utf8").digest().toString("base64url", 0, markBytes),

@@ -3,6 +3,7 @@
 import { findLimitProblem, isLimitName, type Limits, limitNames } from "../base/limits.ts";
 import { roles, trafficClasses } from "../base/principal.ts";
 import { Refusal } from "../base/refusal.ts";
+import { mixesAlphabets, toSkeleton } from "./confusable-names.ts";
 import { keyScopes } from "./people.ts";
 
 /** No combining marks: a name can't be written in two Unicode forms. */
@@ -20,6 +21,18 @@ const overlapMsMax = 30 * 24 * 3_600_000;
 export function checkName(name: string): void {
   if (namePattern.test(name)) return;
   throw bad("name", "it must be 1 to 128 letters, digits, and after the first also . _ @ + -");
+}
+
+/** Nobody shall be taken for somebody else. `others`: those of the same kind. */
+export function requireDistinct(
+  kind: "user" | "group",
+  name: string,
+  others: readonly { readonly name: string }[],
+): void {
+  if (mixesAlphabets(name)) throw bad("name", "it mixes letters of alphabets that look alike: use those of one");
+  const skeleton = toSkeleton(name);
+  const twin = others.find((other) => toSkeleton(other.name) === skeleton);
+  if (twin) throw new Refusal("conflict", { detail: `its name looks like that of the ${kind} ${twin.name}` });
 }
 
 export function checkKeyName(name: string | undefined): void {

@@ -5,7 +5,7 @@ import { Refusal } from "../base/refusal.ts";
 import { toDifference, toGroupFields } from "./audit-notes.ts";
 import { requireRoom } from "./bounds.ts";
 import type { Change } from "./changes.ts";
-import { checkClass, checkName, checkWeight, parseLimits } from "./checks.ts";
+import { checkClass, checkName, checkWeight, parseLimits, requireDistinct } from "./checks.ts";
 import type { GroupChange, GroupDraft, GroupView } from "./people.ts";
 import type { StoredGroup } from "./rows.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -49,6 +49,7 @@ export function createGroupChanges(snapshot: Snapshot, clock: Clock, groupsMax: 
       checkName(name);
       const group = merge(toNewGroup(name, nowMs()), draft);
       if (snapshot.findGroup(name)) throw new Refusal("conflict", { detail: `there is a group ${name} already` });
+      requireDistinct("group", name, snapshot.listGroups());
       requireRoom(snapshot.groupCount, groupsMax, "groups");
       return {
         write: (db) => insertGroup(db, group),

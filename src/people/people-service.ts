@@ -74,6 +74,8 @@ export async function createPeople(options: PeopleOptions): Promise<PeopleServic
   const groups = createGroupChanges(snapshot, clock, bounds.groupsMax);
   const keys = createKeyChanges(snapshot, clock, bounds, options.signingKeys);
 
+  /** Of the configuration's users, those that it no longer has included. */
+  let newestTokensValidFrom = 0;
   let isClosed = false;
   let polling: Promise<void> = Promise.resolve();
   // A SQLite file belongs to one process.
@@ -130,6 +132,7 @@ export async function createPeople(options: PeopleOptions): Promise<PeopleServic
 
   const directory: Directory = {
     findUser: (name) => snapshot.findUser(name, clock.wallNow()),
+    listSecrets: () => snapshot.listSecrets(),
     findKeyCaller(hash) {
       const caller = snapshot.findKeyCaller(hash, clock.wallNow());
       if (typeof caller?.keyId === "string") uses.note(caller.keyId);
@@ -144,7 +147,11 @@ export async function createPeople(options: PeopleOptions): Promise<PeopleServic
     effectiveOf: (user) => snapshot.effectiveOf(user),
     hasAdmin: users.hasAdmin,
     createFirstAdmin: (account, actor) => changes.make(actor, () => planUser({ ...account, role: "admin" }, true)),
-    replaceStatic: (accounts) => snapshot.setStatic(toStaticUsers(accounts, snapshot.staticUsers, clock.wallNow())),
+    replaceStatic(accounts) {
+      const users = toStaticUsers(accounts, snapshot.staticUsers, clock.wallNow(), newestTokensValidFrom);
+      for (const user of users.values()) newestTokensValidFrom = Math.max(newestTokensValidFrom, user.tokensValidFrom);
+      snapshot.setStatic(users);
+    },
 
     listUsers: () => snapshot.listUsers(),
     findUser: (name) => snapshot.findView(name),

@@ -4,7 +4,7 @@
 import type { QuotaScope } from "../base/charge.ts";
 import type { Limits } from "../base/limits.ts";
 import { type Caller, type TrafficClass, trafficClasses } from "../base/principal.ts";
-import type { User } from "../identity/directory.ts";
+import type { NamedSecret, PasswordSecret, User } from "../identity/directory.ts";
 import { OrderedMap } from "./ordered-map.ts";
 import type { GroupView, KeyView, UserView } from "./people.ts";
 import type { StoredGroup, StoredKey, StoredUser } from "./rows.ts";
@@ -32,6 +32,7 @@ export class Snapshot {
   #knownUsers = new Map<string, User>();
   #keyCallers = new Map<string, Caller>();
   #memberCounts: ReadonlyMap<string, number> | null = null;
+  #secrets: readonly NamedSecret[] | null = null;
 
   /** Of the store, hidden ones included. */
   get userCount(): number {
@@ -80,6 +81,7 @@ export class Snapshot {
     this.#knownUsers = new Map();
     this.#keyCallers = new Map();
     this.#memberCounts = null;
+    this.#secrets = null;
   }
 
   // Users
@@ -147,9 +149,24 @@ export class Snapshot {
       scopes: [...toScope("user", view.name, limits), ...(group ? toScope("group", group.name, group.limits) : [])],
     };
     const own = this.#staticUsers.get(view.name);
-    if (own) return { caller, secret: own.secret, tokensValidFrom: own.tokensValidFrom };
-    const { passwordHash, tokensValidFrom } = this.#users.get(view.name) as StoredUser;
-    return { caller, secret: passwordHash === null ? null : { hash: passwordHash }, tokensValidFrom };
+    const { tokensValidFrom } = own ?? (this.#users.get(view.name) as StoredUser);
+    return { caller, secret: this.#secretOf(view.name), tokensValidFrom };
+  }
+
+  #secretOf(name: string): PasswordSecret | null {
+    const own = this.#staticUsers.get(name);
+    if (own) return own.secret;
+    const hash = this.#users.get(name)?.passwordHash ?? null;
+    return hash === null ? null : { hash };
+  }
+
+  /** Disabled users' too. The same array until somebody changes. */
+  listSecrets(): readonly NamedSecret[] {
+    this.#secrets ??= this.#views.values().flatMap(({ name }) => {
+      const secret = this.#secretOf(name);
+      return secret === null ? [] : [{ name, secret }];
+    });
+    return this.#secrets;
   }
 
   // Groups

@@ -3,6 +3,7 @@
 import type { TrafficClass } from "../base/principal.ts";
 import type { PasswordSecret } from "../identity/directory.ts";
 import type { UserView } from "./people.ts";
+import { nextTokensValidFrom } from "./tokens-valid-from.ts";
 
 /** A user as configured. Exactly one of the two secrets is set. */
 export interface Account {
@@ -28,15 +29,15 @@ export type StaticUsers = ReadonlyMap<string, StaticUser>;
 
 /**
  * `before`: those until now, null at the start, when sessions of the time before go on. Who has another password since
- * then, or administers no more, has to log in again.
+ * then, or administers no more, has to log in again. `newestBefore`: the newest `tokensValidFrom` that there has been.
  */
 export function toStaticUsers(
   accounts: readonly Account[],
   before: StaticUsers | null,
   wallNowMs: number,
+  newestBefore = 0,
 ): StaticUsers {
-  // Tokens are dated up to a second ahead; from the second after that on, they are of the new state.
-  const changedFrom = before === null ? 0 : Math.ceil(wallNowMs / 1_000) + 1;
+  const changedFrom = before === null ? 0 : nextTokensValidFrom(newestBefore, wallNowMs);
   return new Map(
     accounts.map((account): [string, StaticUser] => {
       const known = before?.get(account.username);

@@ -14,11 +14,13 @@ import {
   checkRole,
   checkWeight,
   parseLimits,
+  requireDistinct,
 } from "./checks.ts";
 import type { UserChange, UserDraft, UserView } from "./people.ts";
 import type { StoredUser } from "./rows.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { deleteKeysOf, deleteUser, insertUser, updateUser } from "./tables.ts";
+import { nextTokensValidFrom } from "./tokens-valid-from.ts";
 
 export interface UserChanges {
   /** `isFirstAdmin`: throws `conflict` when there is an administrator already. */
@@ -35,8 +37,6 @@ export function createUserChanges(
   hashPassword: (password: string) => Promise<string>,
 ): UserChanges {
   const nowMs = () => Math.round(clock.wallNow());
-  /** Tokens are dated up to a second ahead; from the second after that on, they are of the new state. */
-  const nextTokens = () => Math.ceil(clock.wallNow() / 1_000) + 1;
 
   function requireStored(name: string): StoredUser {
     if (snapshot.staticUsers.has(name)) throw new Refusal("read_only_object", { detail: `the user ${name}` });
@@ -82,13 +82,14 @@ export function createUserChanges(
     check(draft);
     if (isFirstAdmin && hasAdmin()) throw new Refusal("conflict", { detail: "there is an administrator already" });
     if (snapshot.findView(name)) throw new Refusal("conflict", { detail: `there is a user ${name} already` });
+    requireDistinct("user", name, snapshot.listUsers());
     requireRoom(snapshot.userCount, usersMax, "users");
     const view = merge(toNewUser(name, nowMs()), draft);
     const user: StoredUser = {
       view,
       passwordHash: await hash(name, draft.password),
       // Whoever had the name before has no part in it.
-      tokensValidFrom: nextTokens(),
+      tokensValidFrom: nextTokensValidFrom(0, clock.wallNow()),
     };
     const leftKeys = snapshot.listKeys(name);
     return {
@@ -116,7 +117,10 @@ export function createUserChanges(
     const user: StoredUser = {
       view,
       passwordHash: draft.password === undefined ? before.passwordHash : await hash(name, draft.password),
-      tokensValidFrom: isOtherPassword || isLower || isDisabled ? nextTokens() : before.tokensValidFrom,
+      tokensValidFrom:
+        isOtherPassword || isLower || isDisabled
+          ? nextTokensValidFrom(before.tokensValidFrom, clock.wallNow())
+          : before.tokensValidFrom,
     };
     const difference = toDifference(toUserFields(before.view), toUserFields(view));
     const password: AuditedFields = isOtherPassword

@@ -5,7 +5,9 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import type { Caller } from "../../src/base/principal.ts";
 import { Refusal, type RefusalReason } from "../../src/base/refusal.ts";
 import { parseApiKey } from "../../src/identity/api-keys.ts";
+import { createIdentity } from "../../src/identity/identity.ts";
 import { createPasswordChecker } from "../../src/identity/passwords.ts";
+import { createSessionTokens } from "../../src/identity/session-tokens.ts";
 import { createSigningKeys } from "../../src/identity/signing-keys.ts";
 import type { PeopleBounds } from "../../src/people/bounds.ts";
 import type { Actor, AuditEntry, KeyDraft, UserDraft } from "../../src/people/people.ts";
@@ -159,6 +161,49 @@ export function peopleContract(makeFresh: () => Promise<FreshStore>): void {
       await clock.advance(10_000);
       await people.changeUser("ada", { role: "admin" }, actor);
       assert.equal(validFrom(), before);
+    });
+
+    for (const [what, voidThem] of [
+      ["disabled and enabled", [{ isEnabled: false }, { isEnabled: true }]],
+      ["given another password", [{ password: "another password" }]],
+      ["made a user and an administrator again", [{ role: "user" }, { role: "admin" }]],
+    ] as const) {
+      it(`has sessions that end when the user is ${what}, without a pause after any change or login`, async () => {
+        const lifetimes = { tokenSeconds: 600, consoleIdleSeconds: 600, sessionSeconds: 6_000 };
+        const sessionTokens = createSessionTokens("a-test-secret-of-more-than-32-bytes!", lifetimes, clock);
+        const passwords = createPasswordChecker({ runningMax: 1, waitingMax: 1 });
+        const { directory } = people;
+        const identity = createIdentity({ directory, sessionTokens, passwords, signingKeys, clock });
+        await addUser("ada", { role: "admin", password });
+        let secret: string = password;
+        for (let round = 0; round < 5; round++) {
+          const { sessionToken } = await identity.logIn({ username: "ada", password: secret, address: "192.0.2.1" });
+          assert.equal((await identity.identify(sessionToken)).userId, "ada");
+          for (const change of voidThem) {
+            const other = "password" in change ? { password: `${change.password} ${round}` } : change;
+            if ("password" in other) secret = other.password;
+            await people.changeUser("ada", other, actor);
+          }
+          await refused(identity.identify(sessionToken), "invalid_token");
+          await refused(identity.refresh(sessionToken), "invalid_token");
+        }
+      });
+    }
+
+    it("can't have names that look like others, or that mix alphabets which look alike", async () => {
+      await addUser("paul");
+      await refused(addUser("pau1"), "conflict");
+      await refused(addUser("p\u0430ul"), "invalid_field", "name");
+      await refused(addUser("\uff50aul"), "invalid_field", "name");
+      // Cyrillic through and through, and the configuration's user is Latin.
+      await refused(addUser("r\u043e\u043et"), "invalid_field", "name");
+      await addUser("coco");
+      await refused(addUser("\u0441\u043e\u0441\u043e"), "conflict");
+      await addUser("\u0418\u0432\u0430\u043d");
+      await addUser("王小明");
+      await people.createGroup({ name: "lab" }, actor);
+      await refused(people.createGroup({ name: "1ab" }, actor), "conflict");
+      await refused(people.createGroup({ name: "l\u0430b" }, actor), "invalid_field", "name");
     });
 
     it("go with their keys, and leave nothing to who gets their name", async () => {

@@ -47,6 +47,7 @@ export const testSettings: Settings = {
     shutdownGraceMs: 2_000,
     writeStallMs: 30_000,
     trustedProxies: [],
+    allowedHosts: [],
     heartbeatMs: null,
     heartbeatGraceMs: 2_000,
     heartbeatStyle: "comment",
@@ -60,6 +61,7 @@ export const testSettings: Settings = {
       { username: "user2", password: "pass456", role: "user", weight: 1, class: "default" },
     ],
     sessionTtlSeconds: 43_200,
+    consoleIdleSeconds: 28_800,
   },
   glm: {
     apiKey: upstreamKey,
