@@ -43,6 +43,7 @@ const reasonsByKind = {
   account: "upstream_account",
   model_barred: "upstream_account",
   restricted: "upstream_account",
+  rejected: "upstream_rejected",
   failed: "upstream_failed",
   unreachable: "upstream_failed",
   silent: "upstream_failed",
@@ -264,7 +265,10 @@ class FairCore implements SchedulerCore {
     const now = this.#advance(at);
     const { isWorthAnotherTry } = grant;
     if (isWorthAnotherTry === null) {
-      if (verdict.kind !== "good") grant.upstreamRefusal = { reason: reasonsByKind[verdict.kind], code: verdict.code };
+      if (verdict.kind !== "good") {
+        grant.upstreamRefusal = { reason: reasonsByKind[verdict.kind], code: verdict.code };
+        grant.tookTokens = verdict.mayHaveRun === true;
+      }
     } else if (!grant.isGood || !tellsOfLimits.has(verdict.kind)) return isWorthAnotherTry;
     // An answer that began well and breaks off with an error has reached the client: it is not asked for again, but what
     // the error says of the key and its limits holds for the calls that follow.

@@ -113,8 +113,9 @@ export class RunningCalls {
    * caller whose calls all fail would always be next.
    */
   #finish(grant: RunningGrant, now: number): void {
-    const { sentAt, bytes, call, usage } = grant;
-    const tokens = usage ? usage.promptTokens + usage.completionTokens : this.#costs.guessTokens(call, bytes);
+    const { sentAt, bytes, call, usage, tookTokens } = grant;
+    const guess = tookTokens ? this.#costs.guessTokens(call, bytes) : 0;
+    const tokens = usage ? usage.promptTokens + usage.completionTokens : guess;
     const slotMs = (grant.endedAt as number) - (sentAt ?? now);
     const isSpent = sentAt !== null && !grant.isWorthAnotherTry;
     this.#charge(grant, isSpent ? this.#costs.price(call.model, slotMs, tokens) : 0);

@@ -88,6 +88,9 @@ export class UpstreamFeedback {
         this.#noteServed(keyModel.model, now);
         this.#recover(key, keyModel, sentAt, now);
         return false;
+      case "rejected":
+        this.#recover(key, keyModel, sentAt, now);
+        return false;
       case "over_limit":
         this.#overLimit(grant, keyModel, verdict, sentAt, now);
         return true;

@@ -121,6 +121,8 @@ export class RunningGrant implements Grant {
   /** What the upstream said that it used, when that came before its end. */
   usage: Usage | null = null;
   isGood = false;
+  /** False: the upstream refused it before any answer, so that no token was used unless it reports some. */
+  tookTokens = true;
   /** Whether what the upstream said was worth another try; null: it has not said anything. */
   isWorthAnotherTry: boolean | null = null;
   /** What the upstream refused it with: it cost its user nothing then. */

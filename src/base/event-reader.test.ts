@@ -6,7 +6,15 @@ import { createEventReader, type StreamFacts } from "./event-reader.ts";
 /** What is known after the given events. */
 function read(format: AnswerFormat, ...events: readonly object[]): StreamFacts {
   const reader = createEventReader(format);
-  const facts: StreamFacts = { isDone: false, isWhole: false, finishReason: null, usage: null, error: null };
+  const facts: StreamFacts = {
+    isDone: false,
+    isWhole: false,
+    finishReason: null,
+    usage: null,
+    error: null,
+    isTruncated: false,
+    hasUnread: false,
+  };
   for (const event of events) reader.read(Buffer.from(`data: ${JSON.stringify(event)}\n\n`), facts);
   return facts;
 }
@@ -80,6 +88,8 @@ describe("a response's events", () => {
         finishReason: status,
         usage: usage(4, 5, 3),
         error: null,
+        isTruncated: false,
+        hasUnread: false,
       });
     }
   });
@@ -103,7 +113,15 @@ describe("createEventReader()", () => {
       ["responses", `event: response.output_text.delta\r\ndata: {"type":"error","message":"${huge}"}\r\n\r\n`],
     ];
     for (const [format, event] of events) {
-      const facts: StreamFacts = { isDone: false, isWhole: false, finishReason: null, usage: null, error: null };
+      const facts: StreamFacts = {
+        isDone: false,
+        isWhole: false,
+        finishReason: null,
+        usage: null,
+        error: null,
+        isTruncated: false,
+        hasUnread: false,
+      };
       createEventReader(format).read(Buffer.from(event), facts);
       assert.equal(facts.error, null, "only its name was read");
     }

@@ -15,6 +15,10 @@ export interface StreamFacts {
   usage: Usage | null;
   /** The upstream's error object, as parsed. */
   error: object | null;
+  /** The stream ended in an orderly way and never gave a reason for its end. */
+  isTruncated: boolean;
+  /** An event was too long to be read: it may have held the reason. */
+  hasUnread: boolean;
 }
 
 export interface EventReader {
@@ -55,7 +59,9 @@ export function createEventReader(format: AnswerFormat): EventReader {
       const data = readData(event);
       if (data === null) return false;
       if (data.startsWith("[DONE]")) {
-        facts.isDone = true;
+        // A chat is complete when it has a finish reason, not when its stream ends in an orderly way.
+        if (format === "chat" && !facts.isWhole && !facts.hasUnread) facts.isTruncated = true;
+        else facts.isDone = true;
         return false;
       }
       const fields = parseFields(data);
@@ -67,7 +73,7 @@ export function createEventReader(format: AnswerFormat): EventReader {
 
 function readChat(fields: Fields, facts: StreamFacts): boolean {
   const { error, choices, usage } = fields;
-  if (isError(error)) {
+  if (isError(error) || (choices === undefined && isBareError(fields))) {
     facts.error = fields;
     return false;
   }
@@ -126,6 +132,13 @@ function isError(value: unknown): boolean {
   return (typeof value === "object" && value !== null) || (typeof value === "string" && value !== "");
 }
 
+/** Errors without the member `error`, as vLLM, SGLang and FastAPI write them. */
+function isBareError({ object, message, msg, detail }: Fields): boolean {
+  return (
+    object === "error" || [message, msg, detail].some((words) => typeof words === "string" || Array.isArray(words))
+  );
+}
+
 function toFields(value: unknown): Fields {
   return typeof value === "object" && value !== null ? (value as Fields) : {};
 }
@@ -136,10 +149,12 @@ function isNamedError(event: Buffer): boolean {
   return name !== undefined && errorNamePattern.test(name);
 }
 
+const tellingMembers = ['"finish_reason"', '"usage"', '"error"', '"message"', '"msg"', '"detail"'];
+
 /** By what stands in it, wherever events end: spares most events their parsing. */
 function findMatterInChat(text: string, start: number): number {
   let at = Math.min(find(text, "[DONE]", start), findErrorName(text, start));
-  for (const member of ['"finish_reason"', '"usage"', '"error"']) at = Math.min(at, findValue(text, member, start));
+  for (const member of tellingMembers) at = Math.min(at, findValue(text, member, start));
   return at;
 }
 

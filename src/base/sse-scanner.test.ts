@@ -58,9 +58,37 @@ describe("createSseScanner()", () => {
   });
 
   it("passes nothing on after [DONE], not even a second one", () => {
-    const { scanner, text } = scan(delta("a") + done + done + delta("b"), delta("c"));
-    assert.equal(text, delta("a") + done);
+    const { scanner, text } = scan(delta("a") + last + done + done + delta("b"), delta("c"));
+    assert.equal(text, delta("a") + last + done);
     assert.equal(scanner.isDone, true);
+  });
+
+  it("takes [DONE] without a finish reason for a broken answer, and keeps it to itself", () => {
+    for (const pieces of [[done], [delta("a") + done], [delta("a"), done], [delta("a"), done.trimEnd()]]) {
+      const { scanner, text } = scan(...pieces);
+      assert.equal(text, pieces.join("").replace(/data: \[DONE\]\s*$/, ""));
+      assert.deepEqual([scanner.isTruncated, scanner.isDone, scanner.isComplete], [true, false, false]);
+    }
+    const long = `data: "${"x".repeat(1024 * 1024)}"\n\n`;
+    assert.equal(scan(long + done).scanner.isDone, true, "an event that was not read may have held the reason");
+    assert.equal(scan(delta("a").repeat(3) + done).scanner.isTruncated, true);
+  });
+
+  it("finds errors in every shape that servers write, named or not", () => {
+    const failures = [
+      { object: "error", message: "CUDA oom", type: "InternalServerError", code: 500 },
+      { error: "model not loaded" },
+      { message: "context too long", code: 400 },
+      { detail: "model not loaded" },
+      { detail: [{ loc: ["body"], msg: "field required" }] },
+      { code: "1302", msg: "busy" },
+    ];
+    for (const failure of failures)
+      for (const name of ["", "event: error\n"]) {
+        const { scanner, text } = scan(delta("a") + name + frame(failure) + done);
+        assert.equal(text, delta("a"));
+        assert.ok(JSON.stringify(scanner.error).includes(JSON.stringify(failure)));
+      }
   });
 
   it("keeps an upstream's error event to itself, and everything after it", () => {
@@ -72,7 +100,7 @@ describe("createSseScanner()", () => {
 
   it("drops an event that was cut, and passes on a last one that only lacks its blank line", () => {
     assert.equal(scan(delta("a"), 'data: {"choices":[{"del').text, delta("a"));
-    assert.equal(scan(delta("a"), done.trimEnd()).text, delta("a") + done.trimEnd());
+    assert.equal(scan(last, done.trimEnd()).text, last + done.trimEnd());
     const usage = frame({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } });
     for (const [tail, passed] of [
       [usage.trimEnd(), usage.trimEnd()],
@@ -87,7 +115,7 @@ describe("createSseScanner()", () => {
 
   it("passes comments, ids, retry fields and malformed events on as they are", () => {
     const odd = ": hello\n\nid: 7\nretry: 10\nevent: x\ndata: {not json\n\ndata\n\n\n";
-    assert.equal(scan(odd, done).text, odd + done);
+    assert.equal(scan(odd, last, done).text, odd + last + done);
   });
 
   it("lets an event of more than 1 MiB flow instead of holding it", () => {
@@ -117,7 +145,9 @@ describe("createSseScanner()", () => {
           assert.equal(pieced.scanner.isComplete, whole.scanner.isComplete);
           assert.deepEqual(pieced.scanner.usage, whole.scanner.usage);
         }
-        assert.deepEqual(readEvents(whole.text), readEvents(text));
+        const isTruncated = hasDone && !list.includes(last);
+        assert.equal(whole.scanner.isTruncated, isTruncated);
+        assert.deepEqual(readEvents(whole.text), readEvents(isTruncated ? list.join("") : text));
       }),
     );
   });

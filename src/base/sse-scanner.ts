@@ -31,6 +31,8 @@ export interface SseScanner {
   readonly usage: Usage | null;
   /** The upstream's error object, as parsed. The event that held it is not passed on. */
   readonly error: object | null;
+  /** A chat's last event came without a finish reason before it. That event is not passed on. */
+  readonly isTruncated: boolean;
   /** Events passed on, comments included. */
   readonly eventCount: number;
   /** Bytes held back because their event is not complete. */
@@ -51,7 +53,15 @@ class EventScanner implements SseScanner {
   readonly #dropsUsageChunk: boolean;
   readonly #eventBytesMax: number;
   readonly #reader: EventReader;
-  readonly #facts: StreamFacts = { isDone: false, isWhole: false, finishReason: null, usage: null, error: null };
+  readonly #facts: StreamFacts = {
+    isDone: false,
+    isWhole: false,
+    finishReason: null,
+    usage: null,
+    error: null,
+    isTruncated: false,
+    hasUnread: false,
+  };
   #held: Buffer[] = [];
   #heldBytes = 0;
   /** Bytes of the current line so far: a line that ends at 0 ends the event. */
@@ -88,6 +98,10 @@ class EventScanner implements SseScanner {
     return this.#facts.error;
   }
 
+  get isTruncated(): boolean {
+    return this.#facts.isTruncated;
+  }
+
   get eventCount(): number {
     return this.#eventCount;
   }
@@ -96,8 +110,13 @@ class EventScanner implements SseScanner {
     return this.#heldBytes;
   }
 
+  get #isOver(): boolean {
+    const { isDone, error, isTruncated } = this.#facts;
+    return isDone || error !== null || isTruncated;
+  }
+
   push(chunk: Buffer): Buffer | null {
-    if (this.#facts.isDone || this.#facts.error) return null;
+    if (this.#isOver) return null;
     const parts: Buffer[] = [];
     /** What is passed on, from here to there; what was held goes before it. */
     let from = 0;
@@ -115,12 +134,13 @@ class EventScanner implements SseScanner {
       if (mattersAt <= to) mattersAt = this.#reader.findMatter(text, to, end);
       // An event that began in an earlier chunk may have said it there.
       if (mattersAt >= end && this.#heldBytes === 0) {
+        this.#facts.hasUnread ||= this.#isOversized || end - to > this.#eventBytesMax;
         this.#isOversized = false;
         this.#wasDropped = false;
       } else {
         this.#wasDropped = this.#inspectEvent(chunk.subarray(to, end));
       }
-      if (this.#facts.error) break;
+      if (this.#facts.error || this.#facts.isTruncated) break;
       if (this.#wasDropped) {
         parts.push(chunk.subarray(from, to));
         from = end;
@@ -134,7 +154,7 @@ class EventScanner implements SseScanner {
       if (this.#facts.isDone) break;
     }
     if (to > from) parts.push(chunk.subarray(from, to));
-    if (this.#facts.isDone || this.#facts.error) return join(parts);
+    if (this.#isOver) return join(parts);
     this.#hold(chunk.subarray(to));
     if (this.#heldBytes > this.#eventBytesMax || this.#isOversized) {
       this.#isOversized = true;
@@ -149,7 +169,10 @@ class EventScanner implements SseScanner {
     const wasOversized = this.#isOversized;
     this.#isOversized = false;
     // Also when it came in one piece: what is seen must not depend on the network's cuts.
-    if (wasOversized || this.#heldBytes + bytes.length > this.#eventBytesMax) return false;
+    if (wasOversized || this.#heldBytes + bytes.length > this.#eventBytesMax) {
+      this.#facts.hasUnread = true;
+      return false;
+    }
     const isUsageAlone = this.#reader.read(
       this.#heldBytes > 0 ? Buffer.concat([...this.#held, bytes]) : bytes,
       this.#facts,
@@ -158,12 +181,18 @@ class EventScanner implements SseScanner {
   }
 
   flush(): Buffer | null {
-    if (this.#facts.isDone || this.#facts.error) return null;
+    if (this.#isOver) return null;
     const tail = Buffer.concat(this.#held);
     const isDropped =
       !this.#isOversized && tail.length > 0 && this.#reader.read(tail, this.#facts) && this.#dropsUsageChunk;
     if (this.#format === "plain" && !this.#facts.error) this.#facts.isWhole = true;
-    if (tail.length === 0 || this.#facts.error || isDropped || !(this.#facts.isDone || this.#facts.isWhole))
+    if (
+      tail.length === 0 ||
+      this.#facts.error ||
+      this.#facts.isTruncated ||
+      isDropped ||
+      !(this.#facts.isDone || this.#facts.isWhole)
+    )
       return null;
     // A piece of an event would be read as one by those who take a stream line by line.
     if (this.#format !== "plain" && !isWholeEvent(tail)) return null;
@@ -237,7 +266,7 @@ export interface OpeningScanner {
 export function createOpeningScanner(format: AnswerFormat): OpeningScanner {
   const scanner = createSseScanner({ format });
   function look(passed: Buffer | null): Opening {
-    if (passed !== null && hasData(passed)) return "begun";
+    if (scanner.isTruncated || (passed !== null && hasData(passed))) return "begun";
     return scanner.error === null ? "unknown" : { error: scanner.error };
   }
   return { push: (chunk) => look(scanner.push(chunk)), flush: () => look(scanner.flush()) };

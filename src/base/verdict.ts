@@ -15,7 +15,8 @@ export interface Verdict {
 }
 
 /**
- * good: an answer, or an error that is the request's own fault · over_limit: too many calls at once (1302) ·
+ * good: an answer · rejected: the request's own fault, or an answer of no use: the key is fine, and nothing was
+ * served · over_limit: too many calls at once (1302) ·
  * too_fast: too many starts (1303) · overloaded: not our fault (1305, 1312) · quota: used up until a reset (1304, 1308,
  * 1310 …) · account: this key serves nobody (1000–1004, 1113 …) · model_barred: this key does not serve the model (1311
  * …) · restricted: fair use, hammering makes it worse (1313) · failed: transient (500, 1230, 1234), or an answer
@@ -24,6 +25,7 @@ export interface Verdict {
  */
 export type VerdictKind =
   | "good"
+  | "rejected"
   | "over_limit"
   | "too_fast"
   | "overloaded"

@@ -15,6 +15,7 @@ export function createByteScanner(): SseScanner {
     finishReason: null,
     usage: null,
     error: null,
+    isTruncated: false,
     eventCount: 0,
     heldBytes: 0,
   };

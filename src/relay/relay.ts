@@ -143,6 +143,7 @@ async function relayStream(
         const bytes = scanner.push(chunk);
         if (bytes) send(bytes);
         if (scanner.error) reject(answer.judge(scanner.error));
+        else if (scanner.isTruncated) reject(new Refusal("upstream_truncated"));
         else if (scanner.isDone) conclude();
       },
       onEnd() {

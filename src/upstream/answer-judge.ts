@@ -109,10 +109,11 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
       return `it is no ${isStream ? "event stream" : "JSON"} but "${contentType.slice(0, 100)}"`;
     },
     judge({ status, retryAfter, retryAfterMs }, parsed, otherwise) {
-      const error = readError(parsed);
+      const error = readErrorBody(parsed, mask, true);
       if (status < 400 && error === null) {
         const detail = otherwise.replace(/[^\x20-\x7e]/g, "?");
-        return { refusal: new Refusal("upstream_unexpected", { detail }), verdict: null };
+        const verdict = { kind: "rejected", code: null, waitMs: null } as const;
+        return { refusal: new Refusal("upstream_unexpected", { detail }), verdict };
       }
       const wallNow = clock.wallNow();
       const wait = readRetryAfter(retryAfter, retryAfterMs, wallNow);

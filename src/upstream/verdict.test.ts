@@ -34,6 +34,11 @@ describe("judgeError()", () => {
     [500, null, "upstream_failed", 502, true],
     [200, "9999", "upstream_failed", 502, true],
     [302, null, "upstream_unexpected", 502, false],
+    [402, null, "upstream_quota", 429, false],
+    [429, "insufficient_quota", "upstream_quota", 429, false],
+    [401, "invalid_api_key", "upstream_account", 502, false],
+    [200, "400", "upstream_rejected", 400, false],
+    [200, "503", "upstream_busy", 503, true],
   ];
   for (const [status, code, reason, ourStatus, shouldRetry] of cases) {
     it(`reads ${status} with code ${code} as ${reason}: ${ourStatus}, ${shouldRetry ? "" : "no "}retry`, () => {
@@ -57,8 +62,12 @@ describe("judgeError()", () => {
     [429, "1313", "restricted"],
     [500, "1234", "failed"],
     [502, null, "failed"],
-    [400, "1301", "good"],
-    [404, null, "good"],
+    [402, null, "quota"],
+    [402, "invalid_request_error", "quota"],
+    [429, "insufficient_quota", "quota"],
+    [429, "exceeded_current_quota_error", "quota"],
+    [400, "1301", "rejected"],
+    [404, null, "rejected"],
   ];
   for (const [status, code, kind] of verdicts) {
     it(`takes ${status} with code ${code} as ${kind}`, () => {
@@ -97,6 +106,33 @@ describe("readErrorBody()", () => {
     assert.deepEqual(readErrorBody({ error: { code: 1302, message: "m" } }), { code: "1302", message: "m" });
     assert.deepEqual(readErrorBody({ code: 1001, msg: "m", success: false }), { code: "1001", message: "m" });
     assert.deepEqual(readErrorBody({ error: "m" }), { code: null, message: "m" });
+  });
+
+  it("reads the shapes of compatible servers, words alone only where it is known to be an error", () => {
+    const cases: [object, string | null, string, isSure: boolean][] = [
+      [{ object: "error", message: "too long", type: "BadRequestError", code: 400 }, "400", "too long", true],
+      [
+        { error: { code: "insufficient_quota", message: "m", type: "x", param: null } },
+        "insufficient_quota",
+        "m",
+        true,
+      ],
+      [{ error: { message: "m", type: "exceeded_current_quota_error" } }, "exceeded_current_quota_error", "m", true],
+      [{ success: false, message: "m" }, null, "m", true],
+      [{ error: { detail: "m" } }, null, "m", true],
+      [{ message: "too long", code: 400 }, "400", "too long", false],
+      [{ detail: "model not loaded" }, null, "model not loaded", false],
+      [
+        { detail: [{ loc: ["body", "messages"], msg: "field required" }, { msg: "x" }, null, 7] },
+        null,
+        "body.messages: field required; x",
+        false,
+      ],
+    ];
+    for (const [body, code, message, isSure] of cases) {
+      assert.deepEqual(readErrorBody(body, undefined, true), { code, message });
+      assert.deepEqual(readErrorBody(body), isSure ? { code, message } : null);
+    }
   });
 
   it("is null for what is no error", () => {

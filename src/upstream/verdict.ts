@@ -25,6 +25,9 @@ const knownCodes: ReadonlySet<string> = new Set([
   "content_filter",
   "content_policy_violation",
   "context_length_exceeded",
+  "exceeded_current_quota_error",
+  "insufficient_balance",
+  "insufficient_credits",
   "insufficient_quota",
   "integer_above_max_value",
   "integer_below_min_value",
@@ -65,8 +68,12 @@ const meanings = new Map<string, Meaning>([
   ...codes("upstream_rate_limited", "too_fast", ["1303"]),
   ...codes("upstream_busy", "overloaded", ["1305", "1312"]),
   ...codes("upstream_failed", "failed", ["-1", "500", "1200", "1230", "1234"]),
-  ...codes("upstream_rejected", "good", ["1210", "1211", "1212", "1213", "1214", "1215", "1220", "1221", "1222"]),
-  ...codes("upstream_rejected", "good", ["1231", "1261", "1300", "1301"]),
+  ...codes("upstream_rejected", "rejected", ["1210", "1211", "1212", "1213", "1214", "1215", "1220", "1221", "1222"]),
+  ...codes("upstream_rejected", "rejected", ["1231", "1261", "1300", "1301"]),
+  // Of OpenAI and servers like it: DeepSeek, Moonshot, OpenRouter. Their other words say less than the status.
+  ...codes("upstream_quota", "quota", ["insufficient_quota", "billing_not_active", "billing_hard_limit_reached"]),
+  ...codes("upstream_quota", "quota", ["exceeded_current_quota_error", "insufficient_balance", "insufficient_credits"]),
+  ...codes("upstream_account", "account", ["invalid_api_key", "account_deactivated"]),
 ]);
 
 function codes(reason: RefusalReason, kind: VerdictKind, list: readonly string[]): [string, Meaning][] {
@@ -75,13 +82,19 @@ function codes(reason: RefusalReason, kind: VerdictKind, list: readonly string[]
 
 /** What an upstream error means, for the call as a refusal and for the limits as a verdict. */
 export function judgeError(error: UpstreamError, wallNowMs: number): { refusal: Refusal; verdict: Verdict } {
-  const { status, code } = error;
+  const { code } = error;
+  const status = toStatus(error);
   const { reason, kind } = (code === null ? undefined : meanings.get(code)) ?? meaningOfStatus(status, code);
   const waitMs = kind === "quota" ? findQuotaWaitMs(error, wallNowMs) : error.retryAfterMs;
   // An error of a gateway on the way does not say what became of the request; GLM's own codes do.
   const mayHaveRun = kind === "failed" && code === null;
   const verdict = { kind, code, waitMs, ...(mayHaveRun && { mayHaveRun }) };
-  return { refusal: toRefusal(reason, error, waitMs), verdict };
+  return { refusal: toRefusal(reason, { ...error, status }, waitMs), verdict };
+}
+
+/** An error within a stream, or in an answer of status 200: servers like vLLM write the status as its code. */
+function toStatus({ status, code }: UpstreamError): number {
+  return status < 400 && code !== null && /^[45]\d\d$/.test(code) ? Number(code) : status;
 }
 
 function toRefusal(reason: RefusalReason, { status, code, message }: UpstreamError, waitMs: number | null): Refusal {
@@ -95,17 +108,18 @@ function toRefusal(reason: RefusalReason, { status, code, message }: UpstreamErr
 /** For codes that are not known, and for none at all. */
 function meaningOfStatus(status: number, code: string | null): Meaning {
   if (status === 401) return { reason: "upstream_account", kind: "account" };
+  if (status === 402) return { reason: "upstream_quota", kind: "quota" };
   if (status === 403) return { reason: "upstream_account", kind: "model_barred" };
   if (status === 429) return { reason: "upstream_rate_limited", kind: "over_limit" };
   if (status === 503 || status === 529) return { reason: "upstream_busy", kind: "overloaded" };
-  if (isClientStatus(status)) return { reason: "upstream_rejected", kind: "good" };
+  if (isClientStatus(status)) return { reason: "upstream_rejected", kind: "rejected" };
   if (status >= 500 || code !== null) return { reason: "upstream_failed", kind: "failed" };
-  return { reason: "upstream_unexpected", kind: "good" };
+  return { reason: "upstream_unexpected", kind: "rejected" };
 }
 
 /** Client errors that may be passed on: never those by which our own credentials are meant. */
 function isClientStatus(status: number): boolean {
-  return status >= 400 && status < 500 && ![401, 403, 407, 408, 429].includes(status);
+  return status >= 400 && status < 500 && ![401, 402, 403, 407, 408, 429].includes(status);
 }
 
 /** Until the quota is there again; null: unknown. */
@@ -128,26 +142,43 @@ function findResetMs(message: string, wallNowMs: number): number | null {
 }
 
 /**
- * Reads an error body: `{"error":{code,message}}`, `{"error":{"type":…}}`, `{"code","msg"}`, or anything else.
- * Null when it is JSON without an error in it. `mask` hides what must not be shown, before anything is cut.
+ * Reads an error in the shapes of GLM, OpenAI, Azure, vLLM, SGLang, Ollama and FastAPI: `{"error":{code,message,type}}`,
+ * `{"error":"…"}`, `{"object":"error",message,code}`, `{"code","msg"}`, `{"message"}`, `{"detail":"…"}`,
+ * `{"detail":[{loc,msg}]}`. Null when it is JSON without an error in it. `mask` hides what must not be shown, before
+ * anything is cut. `isFailure`: it is known to be one, so that words alone are an error's.
  */
 export function readErrorBody(
   parsed: unknown,
   mask: (text: string) => string = (text) => text,
+  isFailure = false,
 ): { code: string | null; message: string } | null {
   if (typeof parsed !== "object" || parsed === null) return null;
-  const { error, code, msg, success } = parsed as Record<string, unknown>;
-  if (typeof error === "string") return { code: null, message: clean(mask, error) };
+  const { error, object, code, type, msg, message, detail, success } = parsed as Record<string, unknown>;
+  if (typeof error === "string" && error !== "") return { code: null, message: clean(mask, error) };
+  if (object === "error") return { code: toCode(code) ?? toCode(type), message: clean(mask, message) };
   if (typeof error === "object" && error !== null) {
-    const { code: inner, type, message } = error as Record<string, unknown>;
-    const words = clean(mask, message);
+    const { code: inner, type, message, msg, detail } = error as Record<string, unknown>;
+    const words = clean(mask, toWords(message) || toWords(msg) || toWords(detail));
     // GLM's Anthropic surface has the code in the words, "[1305][…][request id]", or in place of the type.
     const inWords = /^\[(-?\d+)\]/.exec(words)?.[1];
     return { code: toCode(inner) ?? toCode(type) ?? toCode(inWords), message: words };
   }
   if (success === false || (success !== true && code !== undefined && msg !== undefined))
-    return { code: toCode(code), message: clean(mask, msg) };
-  return null;
+    return { code: toCode(code), message: clean(mask, msg ?? message) };
+  const words = isFailure ? toWords(message) || toWords(detail) || toWords(msg) : "";
+  return words === "" ? null : { code: toCode(code), message: clean(mask, words) };
+}
+
+/** FastAPI lists what is wrong, each with its place. */
+function toWords(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (!Array.isArray(value)) return "";
+  const problems = value.slice(0, 20).flatMap((problem: unknown) => {
+    const { loc, msg } = (problem ?? {}) as { loc?: unknown; msg?: unknown };
+    if (typeof msg !== "string") return [];
+    return [Array.isArray(loc) ? `${loc.join(".")}: ${msg}` : msg];
+  });
+  return problems.join("; ");
 }
 
 function toCode(value: unknown): string | null {

@@ -133,6 +133,7 @@ function judgeAnswer(status: number, json: unknown, wallNowMs: number): Finding 
     case "overloaded":
       return ok("key", `the upstream takes the key; it was busy just now: ${words}`);
     case "good":
+    case "rejected":
     case "model_barred":
       return status === 404 && error === null
         ? fail("key", "there is no API at this address", "correct [glm] base_url; it ends like /api/paas/v4")
