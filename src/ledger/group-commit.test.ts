@@ -149,7 +149,7 @@ describe("a ledger that works", () => {
       valve.batches.slice(writes).map((changes) => changes.map(({ kind }) => kind)),
       [["sent", "final"]],
     );
-    const rows = await store.db.selectFrom("calls").select(["state", "sent_at", "tries"]).orderBy("id").execute();
+    const rows = await store.db.selectFrom("calls").select(["state", "sent_at", "tries"]).orderBy("state").execute();
     assert.deepEqual(
       rows.map(({ state, sent_at, tries }) => [state, sent_at !== null, tries]),
       [
