@@ -3,6 +3,7 @@
 
 import type { Usage } from "./answer.ts";
 import type { AnswerFormat } from "./answer-format.ts";
+import { parseAnswerJson } from "./json-scan.ts";
 import { parseUsage } from "./usage.ts";
 
 /** What is known so far. */
@@ -191,12 +192,8 @@ function findBesideDeltas(ending: string): EventReader["findMatter"] {
 }
 
 function parseFields(data: string): Fields | null {
-  try {
-    const parsed: unknown = JSON.parse(data);
-    return typeof parsed === "object" && parsed !== null ? (parsed as Fields) : null;
-  } catch {
-    return null;
-  }
+  const parsed = parseAnswerJson(data);
+  return typeof parsed === "object" && parsed !== null ? (parsed as Fields) : null;
 }
 
 /** Whether there is more in it than signs of life: comments, which readers of events never see, and Anthropic's pings. */
@@ -209,16 +206,7 @@ export function isWholeEvent(bytes: Buffer): boolean {
   const last = bytes.at(-1);
   if (last === 0x0a || last === 0x0d) return true;
   const data = readData(bytes);
-  return data !== null && (data.startsWith("[DONE]") || isJson(data));
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
+  return data !== null && (data.startsWith("[DONE]") || parseAnswerJson(data) !== undefined);
 }
 
 /** The event's data lines, joined; null when it has none. */

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { scanJson } from "./json-scan.ts";
+import {
+  answerBounds,
+  type JsonBounds,
+  parseAnswerJson,
+  parseJson,
+  requestBounds,
+  scanJson,
+  scanJsonText,
+} from "./json-scan.ts";
 
 /** The texts of the values that were found. */
 function findValues(text: string, wanted: string): string[] {
@@ -45,5 +53,81 @@ describe("scanJson()", () => {
   it("measures how deep a document nests, brackets in strings not counted", () => {
     assert.equal(scanJson(Buffer.from('{"a":["[[[[",{"b":[]}]}'), null).depth, 4);
     assert.equal(scanJson(Buffer.from("[".repeat(100_000)), null).depth, 100_000);
+  });
+});
+
+/** A document that has just so many of what a bound is about. */
+const documents: Readonly<Record<keyof JsonBounds, (count: number) => string>> = {
+  depth: (count) => "[".repeat(count) + "]".repeat(count),
+  members: (count) => `{${Array.from({ length: count }, (_, at) => `"k${at}":1`).join(",")}}`,
+  texts: (count) => `[${Array.from({ length: count }, () => '""').join(",")}]`,
+  values: (count) => `[${"1,".repeat(count - 1)}1]`,
+};
+
+describe("parseJson()", () => {
+  for (const name of Object.keys(documents) as (keyof JsonBounds)[]) {
+    const document = documents[name];
+    const max = requestBounds[name];
+
+    it(`parses a document at the bound of ${name}, and refuses the next`, () => {
+      assert.ok(parseJson(document(max)));
+      assert.throws(() => parseJson(document(max + 1)), { reason: "invalid_json" });
+      assert.match(scanJsonText(document(max + 1), null, requestBounds).excess ?? "", new RegExp(String(max)));
+    });
+
+    it(`looks into an upstream's document up to its bound of ${name}`, () => {
+      assert.ok(parseAnswerJson(document(answerBounds[name])));
+      assert.equal(parseAnswerJson(document(answerBounds[name] + 1)), undefined);
+    });
+  }
+
+  it("counts as a walk through the document does", () => {
+    const walk = (value: unknown): Record<keyof JsonBounds, number> => {
+      if (typeof value !== "object" || value === null) {
+        return { depth: 0, members: 0, texts: typeof value === "string" ? 1 : 0, values: 0 };
+      }
+      const parts = Object.values(value).map(walk);
+      const names = Array.isArray(value) ? 0 : Object.keys(value).length;
+      return {
+        depth: 1 + Math.max(0, ...parts.map(({ depth }) => depth)),
+        members: Math.max(names, ...parts.map(({ members }) => members)),
+        texts: names + parts.reduce((sum, { texts }) => sum + texts, 0),
+        values: Math.max(1, parts.length) + parts.reduce((sum, { values }) => sum + values, 0),
+      };
+    };
+    fc.assert(
+      fc.property(
+        fc.jsonValue(),
+        fc.constantFrom(...(Object.keys(documents) as (keyof JsonBounds)[])),
+        (value, name) => {
+          const text = JSON.stringify(value);
+          const counts = walk(JSON.parse(text));
+          const loose = { depth: 1e9, members: 1e9, texts: 1e9, values: 1e9 };
+          assert.equal(scanJsonText(text, null, { ...loose, [name]: counts[name] }).excess, null);
+          // An object with one member, and one without, look alike until their first comma.
+          if (counts[name] > (name === "members" ? 1 : 0)) {
+            assert.notEqual(scanJsonText(text, null, { ...loose, [name]: counts[name] - 1 }).excess, null);
+          }
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("refuses names of any kind, and objects that are all of another kind", () => {
+    const repeat = (count: number, toText: (at: number) => string) =>
+      Array.from({ length: count }, (_, at) => toText(at));
+    for (const text of [
+      `{${repeat(500_000, (at) => `"k${at}":1`).join(",")}}`,
+      `{${repeat(500_000, (at) => `"${at}":1`).join(",")}}`,
+      `{${repeat(20_000, () => '"__proto__":1').join(",")}}`,
+      `{${repeat(20_000, (at) => `"\\u00${(at % 90) + 10}${at}":1`).join(",")}}`,
+      `[${repeat(500_000, (at) => `{"k${at}":1}`).join(",")}]`,
+      `[${"[],".repeat(2_600_000)}[]]`,
+      `[${"{},".repeat(2_600_000)}{}]`,
+      `[${repeat(500_000, (at) => `"s${at}"`).join(",")}]`,
+    ]) {
+      assert.throws(() => parseJson(text), { reason: "invalid_json" });
+    }
   });
 });

@@ -2,6 +2,7 @@
 // documented, its tokenizer costs a call of the scarce limit, and clients only want to know about how full they are.
 
 import { type InputSize, measureInput } from "../base/input-size.ts";
+import { parseJson } from "../base/json-scan.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { IdentifiedRoute } from "./routes.ts";
 
@@ -27,9 +28,5 @@ export function createCountTokensRoute(guessTokens: GuessTokens, bodyBytesMax: (
 }
 
 function parse(body: Buffer): Record<string, unknown> {
-  try {
-    return (JSON.parse(body.toString("utf8")) ?? {}) as Record<string, unknown>;
-  } catch {
-    throw new Refusal("invalid_json");
-  }
+  return (parseJson(body.toString("utf8")) ?? {}) as Record<string, unknown>;
 }

@@ -1,5 +1,6 @@
 // POST /auth/login: a name and a password for a session token.
 
+import { parseJson } from "../base/json-scan.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { PublicRoute } from "./routes.ts";
@@ -36,13 +37,7 @@ export function createLoginRoute(identity: Identity, onLogin: (record: LoginReco
 }
 
 function parseCredentials(body: Buffer): { username: string; password: string } {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(body.toString("utf8"));
-  } catch {
-    throw new Refusal("invalid_json");
-  }
-  const { username, password } = (parsed ?? {}) as Record<string, unknown>;
+  const { username, password } = (parseJson(body.toString("utf8")) ?? {}) as Record<string, unknown>;
   if (typeof username !== "string" || username === "" || username.length > usernameCharactersMax) {
     throw new Refusal("invalid_field", {
       param: "username",

@@ -2,13 +2,11 @@
 // that may have another name upstream.
 
 import { isAscii, isUtf8 } from "node:buffer";
-import { scanJson, scanJsonText } from "../base/json-scan.ts";
+import { requestBounds, scanJson, scanJsonText } from "../base/json-scan.ts";
 import { Refusal } from "../base/refusal.ts";
 import { idFieldCharactersMin, isFoldedIdField, type NamedIds, readIds } from "./named-ids.ts";
 import { foldName } from "./names.ts";
 
-/** Deeper JSON is refused: nothing sensible nests so far, and not every parser upstream survives it. */
-const jsonDepthMax = 64;
 const modelCharactersMax = 256;
 
 const plainName = /^"[\w .$@-]*"$/;
@@ -39,9 +37,8 @@ export function parseJsonRequest(body: Buffer): JsonRequest {
   if (!isPlain && !isUtf8(body)) throw new Refusal("invalid_json", { detail: "it is not valid UTF-8" });
   const text = body.toString("latin1");
   const members = createMemberCheck(text);
-  const { depth } = scanJsonText(text, null, members.onKey);
-  if (depth > jsonDepthMax)
-    throw new Refusal("invalid_json", { detail: `it nests deeper than ${jsonDepthMax} levels` });
+  const { excess } = scanJsonText(text, null, requestBounds, members.onKey);
+  if (excess !== null) throw new Refusal("invalid_json", { detail: excess });
   // Bytes beyond ASCII stand in strings alone: whether it is JSON, and of which structure, is the same.
   const skimmed = parseObject(text);
   members.requireClear();

@@ -1,5 +1,7 @@
 // Takes a chat stream apart: its chunks as JSON, and its end. What comes in are whole events, as the relay cuts them.
 
+import { parseAnswerJson } from "../base/json-scan.ts";
+
 /** Calls `onChunk` for each event that holds JSON, and returns whether `[DONE]` was among them. */
 export function readChatEvents(events: Buffer, onChunk: (chunk: unknown) => void): boolean {
   let isDone = false;
@@ -24,13 +26,8 @@ export function readChatEvents(events: Buffer, onChunk: (chunk: unknown) => void
       isDone = true;
       return;
     }
-    let chunk: unknown;
-    try {
-      chunk = JSON.parse(text);
-    } catch {
-      // What is no JSON says nothing that could be translated.
-      return;
-    }
-    onChunk(chunk);
+    const chunk = parseAnswerJson(text);
+    // What is no JSON says nothing that could be translated.
+    if (chunk !== undefined) onChunk(chunk);
   }
 }

@@ -2,6 +2,7 @@
 // in which the upstream's key can't show. Reads; decides nothing about connections.
 
 import type { Clock } from "../base/clock.ts";
+import { parseAnswerJson } from "../base/json-scan.ts";
 import { Refusal } from "../base/refusal.ts";
 import type { AnswerKind } from "../base/upstream-call.ts";
 import type { Verdict } from "../base/verdict.ts";
@@ -91,11 +92,7 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
     },
     parse({ contentType }, body) {
       if (!jsonPattern.test(contentType) && body.length > errorBytesMax) return undefined;
-      try {
-        return JSON.parse(body.toString("utf8"));
-      } catch {
-        return undefined;
-      }
+      return parseAnswerJson(body.toString("utf8"));
     },
     isGood(head, parsed, { isStream, answers }) {
       const isJson = jsonPattern.test(head.contentType) && parsed !== undefined;
@@ -106,6 +103,8 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
     openKeySearch: openSearch,
     explain({ status, contentType }, { isStream }) {
       if (status !== 200) return `its status is ${status}`;
+      // Of JSON's type, and yet not parsed.
+      if (!isStream && jsonPattern.test(contentType)) return "it is no JSON, or more of it than can be looked into";
       return `it is no ${isStream ? "event stream" : "JSON"} but "${contentType.slice(0, 100)}"`;
     },
     judge({ status, retryAfter, retryAfterMs }, parsed, otherwise) {
