@@ -19,7 +19,7 @@ const files = process.argv
   .flatMap((pattern) => globSync(pattern))
   .sort();
 const quiet =
-  /^(?:test\/journeys\/(?:aborts|fairness|faults|http|load|operations|process|python|queue|seed|upstream)|src\/(?:simulator|upstream)\/)/;
+  /^(?:test\/faults|test\/journeys\/(?:aborts|fairness|faults|http|load|operations|process|python|queue|seed|upstream)|src\/(?:simulator|upstream)\/)/;
 const needsQuiet = (file: string) => quiet.test(file);
 const others = files.filter((file) => !needsQuiet(file));
 const canShare = (file: string) => file.startsWith("src/") && !hasTopLevelHook(file);
