@@ -183,6 +183,8 @@ export async function createApp(
       ...modelsPaths.flatMap((path): [string, Record<string, Route>][] => [
         [path, { GET: models }],
         [`${path}/*`, { GET: models }],
+        // Names such as "openai/gpt-x".
+        [`${path}/*/*`, { GET: models }],
       ]),
       ...countTokensPaths.map((path): [string, Record<string, Route>] => [path, { POST: countTokens }]),
       ["/", { GET: frontDoorRoute }],

@@ -22,6 +22,19 @@ describe("createAddressBook().findClient()", () => {
     assert.equal(findClient(from("2001:db8::1", "2001:db8::77")), "2001:db8::77");
   });
 
+  it("reads an address in every form that proxies write", () => {
+    const forms: [string, string][] = [
+      ["203.0.113.7:5001", "203.0.113.7"],
+      ['"203.0.113.7:5001"', "203.0.113.7"],
+      ["[2001:db8::77]", "2001:db8::77"],
+      ["[2001:db8::77]:443", "2001:db8::77"],
+      ['"[2001:db8::77]:443"', "2001:db8::77"],
+      ["[::ffff:203.0.113.7]:80", "203.0.113.7"],
+      [" 192.0.2.1 , 203.0.113.7:80 , 10.2.2.2:90", "203.0.113.7"],
+    ];
+    for (const [forwarded, client] of forms) assert.equal(findClient(from("10.1.1.1", forwarded)), client, forwarded);
+  });
+
   it("stops at what is no address", () => {
     assert.equal(findClient(from("10.1.1.1", "unknown")), "10.1.1.1");
     assert.equal(findClient(from("10.1.1.1", "192.0.2.1, ' OR 1=1")), "10.1.1.1");

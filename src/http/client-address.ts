@@ -51,7 +51,7 @@ export function createAddressBook(
     const forwarded = request.headers["x-forwarded-for"];
     if (typeof forwarded !== "string") return client;
     for (const hop of forwarded.split(",").reverse()) {
-      const address = plain(hop.trim());
+      const address = plain(readHop(hop.trim()));
       if (!contains(trusted, client) || isIP(address) === 0) break;
       client = address;
     }
@@ -91,6 +91,12 @@ function toBlockList(ranges: readonly string[]): BlockList {
 function contains(list: BlockList, address: string): boolean {
   const family = isIP(address);
   return family !== 0 && list.check(address, family === 6 ? "ipv6" : "ipv4");
+}
+
+/** Proxies write an address in quotes, in brackets, with its port; any other form stays as it is. */
+function readHop(hop: string): string {
+  const text = /^"(.*)"$/.exec(hop)?.[1] ?? hop;
+  return /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1] ?? /^([\d.]+):\d{1,5}$/.exec(text)?.[1] ?? text;
 }
 
 /** IPv4 in IPv6's clothes is IPv4. */

@@ -35,12 +35,16 @@ describe("readCredential()", () => {
     assert.equal(readCredential({ authorization: `Bearer ${key}`, "x-api-key": key }), key);
     assert.equal(readCredential({ authorization: key, "x-api-key": key }), key);
     assert.equal(readCredential({ authorization: `Bearer ${token}`, "x-api-key": key }), null);
-    assert.equal(readCredential({ authorization: "Basic YWRhOnB3", "x-api-key": key }), null);
+    assert.equal(readCredential({ authorization: `Bearer ${key}`, "x-api-key": token }), null);
+    assert.equal(readCredential({ authorization: `Bearer ${key}`, "x-api-key": `${key}x` }), null);
   });
 
   it("takes no notice of somebody else's key beside a credential of ours", () => {
     assert.equal(readCredential({ authorization: `Bearer ${token}`, "x-api-key": "sk-ant-123" }), token);
     assert.equal(readCredential({ authorization: `Bearer ${key}`, "x-api-key": "mine" }), key);
+    for (const authorization of ["Bearer sk-ant-oat01-abc", "Basic YWRhOnB3", "sk-1", "Bearer a b"])
+      for (const credential of [key, token])
+        assert.equal(readCredential({ authorization, "x-api-key": credential }), credential, authorization);
   });
 
   it("finds none in anything else", () => {

@@ -28,11 +28,16 @@ function toCanonicalPath(target: string): string {
   if (ambiguousBytes.test(target)) throw bad("its target has characters that are not allowed there");
   if (hasSecretInQuery(target)) throw bad("secrets do not belong into a URL; send them as a header");
   const path = target.split("?", 1)[0] as string;
-  if (ambiguousEscapes.test(path)) throw bad("its path has escapes that are not allowed there");
+  if (ambiguousEscapes.test(path) && !isModelPath(path)) throw bad("its path has escapes that are not allowed there");
   // Base URLs are often joined carelessly: "//chat/completions/" is the same place.
   const canonical = path.includes("//") || path.endsWith("/") ? `/${path.split("/").filter(Boolean).join("/")}` : path;
   if (/\/\.{1,2}(?:\/|$)/.test(canonical)) throw bad("its target has dot segments");
   return canonical;
+}
+
+/** A model's name may hold an escaped slash, as in "openai%2Fgpt-x": nothing but a name stands there. */
+function isModelPath(path: string): boolean {
+  return /\/models\/[\w.:@-]+(?:%2f[\w.:@-]+)+$/i.test(path) && !path.includes("..");
 }
 
 function hasSecretInQuery(target: string): boolean {

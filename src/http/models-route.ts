@@ -26,11 +26,20 @@ export function createModelsRoute(models: ListedModels): IdentifiedRoute {
         reply.send(200, json, JSON.stringify(isAnthropic ? listForAnthropic(names) : listForOpenAi(names)));
         return;
       }
-      const name = names.find((known) => known === decodeURIComponent(wanted));
+      const name = names.find((known) => known === decode(wanted));
       if (name === undefined) throw new Refusal("not_found", { detail: "there is no such model, or not for you" });
       reply.send(200, json, JSON.stringify(describe(name)));
     },
   };
+}
+
+/** Null for an escape that stands for no character. */
+function decode(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
 }
 
 function listForOpenAi(names: readonly string[]): object {

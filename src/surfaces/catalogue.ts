@@ -59,6 +59,10 @@ export function findHint(path: string): string | undefined {
 }
 
 const hints: readonly (readonly [RegExp, string])[] = [
+  [/\/v1\/v1\//, "the base URL has /v1 twice: set it to …/v1 for OpenAI's clients, without /v1 for Anthropic's"],
+  [/\/paas\/v4\/(?:.*\/)?(?:paas\/v4|v1)\//, "the base URL has a part too many: set it to …/api/paas/v4 or to …/v1"],
+  [/^\/(?:paas\/)?v4\//, "the base URL lacks a part: set it to …/api/paas/v4 for GLM's clients, to …/v1 for OpenAI's"],
+  [/\/chat\/completions\/./, "the base URL must not hold /chat/completions: set it to …/v1"],
   [/\/completions$/, "GLM has chat completions only: POST /v1/chat/completions"],
   [/\/responses\/./, "responses are not kept: send the whole conversation to POST /v1/responses"],
   [/\/(?:assistants|threads|vector_stores|runs)\b/, "GLM has no such API; POST /v1/chat/completions serves tools"],

@@ -96,4 +96,16 @@ describe("findHint()", () => {
     assert.match(findHint("/v1/whatever") ?? "", /\/docs/);
     assert.equal(findHint("/favicon.ico"), undefined);
   });
+
+  it("names the base URL to set where one has a part too many or too few", () => {
+    const cases: [string, RegExp][] = [
+      ["/v1/v1/chat/completions", /\/v1 twice/],
+      ["/v4/chat/completions", /\/api\/paas\/v4/],
+      ["/paas/v4/chat/completions", /\/api\/paas\/v4/],
+      ["/api/paas/v4/v1/chat/completions", /part too many/],
+      ["/api/paas/v4/api/paas/v4/chat/completions", /part too many/],
+      ["/v1/chat/completions/chat/completions", /must not hold/],
+    ];
+    for (const [path, hint] of cases) assert.match(findHint(path) ?? "", hint, path);
+  });
 });
