@@ -137,6 +137,29 @@ export const loadCases: readonly FaultCase[] = [
     },
   },
   {
+    name: "an upstream that closes its connection after each answer without saying so",
+    async run(stand) {
+      const reply: Reply = { steps: [...goodWhole.steps.slice(0, 1), "fin"] };
+      for (let count = 0; count < 40; count++) assert.equal((await stand.call({ replies: [reply] })).status, 200);
+      const { visits } = await stand.upstream.books();
+      assert.equal(new Set(visits.map(({ socketId }) => socketId)).size, 40);
+    },
+  },
+  {
+    name: "an upstream that closes an idle connection in the moment of the next call",
+    settings: { ...wide },
+    limits: unlimited,
+    async run(stand) {
+      for (let count = 0; count < 60; count++) {
+        const idle: Reply = { steps: [...goodWhole.steps.slice(0, 1), { waitMs: count % 12 }, "fin"] };
+        const { marker, status, text } = await stand.call({ replies: [idle] });
+        // It may have been executed, for all that can be known: then it is not sent again.
+        if (status !== 200) assert.match(text, /"code":"upstream_reset"/);
+        assert.ok((await stand.visitsOf(marker)).length <= 1, "it was sent twice");
+      }
+    },
+  },
+  {
     name: "an upstream that fails every second call",
     async run(stand) {
       let failed = 0;

@@ -3,9 +3,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import type { errorForms } from "../../src/simulator/faults.ts";
-import { startSimulator } from "../../src/simulator/simulator.ts";
-import { chat, type Sent, send, startGateway, until } from "../support/gateway.ts";
+import { errorForms } from "../../src/simulator/faults.ts";
+import { type ScriptedFault, startSimulator } from "../../src/simulator/simulator.ts";
+import { chat, type Sent, send, startGateway, testSettings, until } from "../support/gateway.ts";
 
 const isWholeSuite = process.env.GLM_PROXY_TEST_FAULTS === "all";
 
@@ -100,6 +100,65 @@ describe("after a refusal", () => {
         `${code}: ${ofCode.join()} sends, at most ${most}`,
       );
     }
+  });
+});
+
+describe("an endpoint beside chat", () => {
+  const messages = [{ role: "user", content: "hi" }];
+  const requests: readonly (readonly [path: string, body: object, isStream: boolean])[] = [
+    ["/v1/messages", { max_tokens: 9, messages }, false],
+    ["/v1/messages", { max_tokens: 9, messages, stream: true }, true],
+    ["/v1/responses", { input: "hi" }, false],
+    ["/v1/responses", { input: "hi", stream: true }, true],
+    ["/v1/embeddings", { input: "hi" }, false],
+    ["/api/paas/v4/chat/completions", { messages, stream: true }, true],
+  ];
+  for (const [path, body, isStream] of requests) {
+    it(`${path}${isStream ? ", streamed" : ""}, is not asked again after 1113, in whatever form it came`, async () => {
+      for (const form of errorForms.filter((one) => isStream || one === "status" || one === "json")) {
+        const gateway = await startGateway({ rateLimit: { startsPerSecond: 20 } });
+        try {
+          gateway.simulator.script({ fault: "error", code: "1113", form, times: 100 });
+          for (const user of [await gateway.logIn(), await gateway.logIn("user2", "pass456")]) {
+            const { status, text } = await send(gateway.url + path, {
+              token: user,
+              body: { model: "glm-4.7", ...body },
+            });
+            assert.equal(status, 429, `${form}: ${text}`);
+          }
+          assert.equal(gateway.simulator.report().callCount, 1, form);
+        } finally {
+          await gateway.stop();
+        }
+      }
+    });
+  }
+});
+
+describe("a fallback model", () => {
+  const fallbacks = new Map([["glm-4.7", ["glm-4.5-air"]]]);
+  const ask = async (fault: ScriptedFault, timeouts = testSettings.glm.timeouts) => {
+    const gateway = await startGateway({ glm: { fallbacks, timeouts } });
+    try {
+      gateway.simulator.script({ ...fault, when: { model: "glm-4.7" }, times: 10 });
+      const body = { ...chat("hi"), model: "glm-4.7" };
+      const { status } = await send(`${gateway.url}/v1/chat/completions`, { token: await gateway.logIn(), body });
+      return [status, ...gateway.simulator.report().arrivals.map(({ model }) => model)];
+    } finally {
+      await gateway.stop();
+    }
+  };
+
+  it("is not asked for a call that the wanted one may have executed", async () => {
+    assert.deepEqual(await ask({ fault: "resetBeforeHeaders" }), [502, "glm-4.7"]);
+    assert.deepEqual(await ask({ fault: "html", status: 504 }), [502, "glm-4.7"]);
+  });
+
+  it("is asked when GLM says that the wanted one failed, or keeps silent for longer than is configured", async () => {
+    const failed = await ask({ fault: "error", code: "1234", form: "json" });
+    assert.deepEqual([failed[0], failed.at(-1)], [200, "glm-4.5-air"]);
+    const silent = await ask({ fault: "stallBeforeHeaders" }, { totalMs: 5_000, firstByteMs: 200, idleMs: null });
+    assert.deepEqual(silent, [200, "glm-4.7", "glm-4.5-air"]);
   });
 });
 
