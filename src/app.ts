@@ -107,10 +107,12 @@ export async function createApp(
     unsentBytes: () => unsentBudget.used,
     userLabelsMax: () => settings.metrics.userLabelsMax,
   });
+  /** Upstream objects are on an account, which several keys may share. */
+  const accountOf = (key: string): string => settings.rateLimit.keys.find(({ name }) => name === key)?.account ?? key;
   const stages: Stages = {
     calls,
     identity,
-    objects: createObjectGuard(books.objects),
+    objects: createObjectGuard(books.objects, accountOf),
     quotas,
     ledger,
     capture: books.capture,

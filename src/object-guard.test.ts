@@ -56,6 +56,31 @@ describe("createObjectGuard()", () => {
     assert.equal(await guard.locate(later(1_001), request({ lists })), null);
   });
 
+  it("tells accounts apart, and not the keys of one account", async () => {
+    const known = new Map<string, UpstreamObject>();
+    const guard = createObjectGuard(
+      {
+        requireWritable() {},
+        note: async (object) => void known.set(object.id, { ...object, createdAt: 1_000 }),
+        find: (id) => Promise.resolve(known.get(id) ?? null),
+        listOwn: () => Promise.resolve([]),
+        forget: async (id) => void known.delete(id),
+      },
+      (key) => key.slice(0, 1),
+    );
+    for (const [id, key] of [
+      ["f-1", "a1"],
+      ["f-2", "a2"],
+      ["f-3", "b1"],
+    ] as const)
+      await guard.review(caller("ada"), request({ creates: true }), key, whole({ id }));
+    assert.equal(await guard.locate(caller("ada"), request({ uses: ["f-1", "f-2"] })), "a2");
+    await assert.rejects(guard.locate(caller("ada"), request({ uses: ["f-1", "f-3"] })), { reason: "unknown_object" });
+    const all = whole({ data: [{ id: "f-1" }, { id: "f-2" }, { id: "f-3" }] });
+    const seen = (await guard.review(caller("ada"), request({ lists }), "a2", all)) as WholeAnswer;
+    assert.deepEqual((seen.parsed as { data: object[] }).data, [{ id: "f-1" }, { id: "f-2" }]);
+  });
+
   it("forgets what was deleted", async () => {
     const { guard, known } = setUp();
     await guard.review(caller("ada"), request({ creates: true }), "k", whole({ id: "f-1" }));

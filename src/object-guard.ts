@@ -6,7 +6,7 @@ import type { Caller } from "./base/principal.ts";
 import { Refusal, toRefusal } from "./base/refusal.ts";
 import { composeList, findList, idOf, type Listed } from "./object-list.ts";
 import type { UpstreamObject, UpstreamObjects } from "./objects/objects.ts";
-import type { CallRequest, ListWish, ObjectUse } from "./surfaces/endpoint.ts";
+import type { CallRequest, ObjectUse } from "./surfaces/endpoint.ts";
 import { systemVoicePattern } from "./surfaces/named-ids.ts";
 
 export interface ObjectGuard {
@@ -40,7 +40,11 @@ const countedTasksMax = 10_000;
 /** Of a stream, its beginning says what it makes. */
 const streamBytesMax = 64 * 1024;
 
-export function createObjectGuard(objects: UpstreamObjects): ObjectGuard {
+/** `accountOf`: the account of an upstream key. What has the same id on another one is another object. */
+export function createObjectGuard(
+  objects: UpstreamObjects,
+  accountOf: (upstreamKey: string) => string = (key) => key,
+): ObjectGuard {
   const countedTasks = new Set<string>();
 
   async function requireOwn(caller: Caller, id: string): Promise<string | null> {
@@ -59,10 +63,17 @@ export function createObjectGuard(objects: UpstreamObjects): ObjectGuard {
       throw new Refusal("forbidden", { detail: "it is about the objects of all users: ask an administrator" });
     }
     let home: string | null = null;
-    for (const id of object.uses) home = (await requireOwn(caller, id)) ?? home;
+    const bind = (key: string | null): void => {
+      if (key === null) return;
+      if (home !== null && accountOf(home) !== accountOf(key)) {
+        throw new Refusal("unknown_object", { detail: "its objects are not all on the same account" });
+      }
+      home = key;
+    };
+    for (const id of object.uses) bind(await requireOwn(caller, id));
     for (const voice of object.voices) {
       const isEverybodys = systemVoicePattern.test(voice) && (await objects.find(voice)) === null;
-      if (!isEverybodys) home = (await requireOwn(caller, voice)) ?? home;
+      if (!isEverybodys) bind(await requireOwn(caller, voice));
     }
     if (object.lists === null || home !== null) return home;
     // Of several accounts, the one where the caller made something last.
@@ -78,7 +89,7 @@ export function createObjectGuard(objects: UpstreamObjects): ObjectGuard {
     const { object, family } = request;
     if (object === null) return answer;
     if (object.deletes) for (const id of object.uses) await objects.forget(id);
-    if (object.lists !== null && caller.role !== "admin") return listOwn(caller, object, object.lists, answer);
+    if (object.lists !== null && caller.role !== "admin") return listOwn(caller, object, upstreamKey, answer);
     const maker = object.deletes || object.lists !== null ? null : await findMaker(caller, object, upstreamKey);
     if (answer.kind === "stream") return maker === null ? answer : noteFromStream(answer, object, maker);
     if (maker !== null) await noteAnswered(answer.parsed, object, maker);
@@ -157,14 +168,20 @@ export function createObjectGuard(objects: UpstreamObjects): ObjectGuard {
     };
   }
 
-  async function listOwn(caller: Caller, { kind }: ObjectUse, wish: ListWish, answer: Answer): Promise<WholeAnswer> {
-    if (answer.kind !== "whole") throw new Refusal("upstream_unexpected", { detail: "it is no list" });
+  async function listOwn(
+    caller: Caller,
+    { kind, lists: wish }: ObjectUse,
+    upstreamKey: string,
+    answer: Answer,
+  ): Promise<WholeAnswer> {
+    if (answer.kind !== "whole" || wish === null) throw new Refusal("upstream_unexpected", { detail: "it is no list" });
     const found = findList(answer.parsed, wish.at);
     const own: Listed[] = [];
     for (const item of found.items) {
       const id = idOf(item);
       const known = id === null ? null : await objects.find(id);
-      if (known !== null && isOwn(caller, known)) own.push(await cleanItem(caller, item, known));
+      const isHere = known === null || accountOf(known.upstreamKey) === accountOf(upstreamKey);
+      if (known !== null && isHere && isOwn(caller, known)) own.push(await cleanItem(caller, item, known));
       // Voices that everybody has are nobody's.
       else if (known === null && kind === "voice" && item.voice_type === "OFFICIAL") own.push(item);
     }

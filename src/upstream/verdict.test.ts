@@ -136,7 +136,8 @@ describe("readErrorBody()", () => {
   });
 
   it("is null for what is no error", () => {
-    for (const body of [undefined, null, "x", [], {}, { choices: [] }, { error: null, choices: [] }]) {
+    const success = { code: 200, msg: "success", data: {} };
+    for (const body of [undefined, null, "x", [], {}, { choices: [] }, { error: null, choices: [] }, success]) {
       assert.equal(readErrorBody(body), null);
     }
   });

@@ -163,9 +163,11 @@ export function readErrorBody(
     const inWords = /^\[(-?\d+)\]/.exec(words)?.[1];
     return { code: toCode(inner) ?? toCode(type) ?? toCode(inWords), message: words };
   }
-  if (success === false || (success !== true && code !== undefined && msg !== undefined))
+  // Where success has a code, as in the answers of assistants, it is HTTP's.
+  const isSuccess = success === true || (success === undefined && String(code) === "200");
+  if (success === false || (!isSuccess && code !== undefined && msg !== undefined))
     return { code: toCode(code), message: clean(mask, msg ?? message) };
-  const words = isFailure ? toWords(message) || toWords(detail) || toWords(msg) : "";
+  const words = isFailure && !isSuccess ? toWords(message) || toWords(detail) || toWords(msg) : "";
   return words === "" ? null : { code: toCode(code), message: clean(mask, words) };
 }
 

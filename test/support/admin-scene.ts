@@ -34,12 +34,13 @@ export const storePassword = "a long enough one";
 /** The table as it is served; what its routes do needs parts that a walk has no use for. */
 export const routeTable: readonly Route[] = createRoutes({} as ControlParts);
 
-export async function openAdminScene(overrides: Parameters<typeof startGateway>[0] = {}): Promise<AdminScene> {
+export async function openAdminScene(
+  overrides: Parameters<typeof startGateway>[0] = {},
+  simulatorOptions: Parameters<typeof startGateway>[1] = {},
+): Promise<AdminScene> {
   const root = { username: "root", password: "root's own word", role: "admin", weight: 1, class: "default" } as const;
-  const gateway = await startGateway({
-    ...overrides,
-    auth: { users: [root, ...testSettings.auth.users], tokenTtlSeconds: 600, ...overrides.auth },
-  });
+  const auth = { users: [root, ...testSettings.auth.users], tokenTtlSeconds: 600, ...overrides.auth };
+  const gateway = await startGateway({ ...overrides, auth }, simulatorOptions);
   const rootToken = await gateway.logIn("root", root.password);
 
   const visit = (method: string, path: string, body?: object, options: SendOptions = {}) =>

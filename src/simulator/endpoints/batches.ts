@@ -89,8 +89,16 @@ function complete(batch: KeptObject, world: World): KeptObject {
   const { id: outputId } = keepFile(world, account, `${id}_output.jsonl`, "batch", [output]);
   const completed = results.filter(({ response }) => response.status_code === 200).length;
   const counts = { total: results.length, completed, failed: results.length - completed };
-  const done = { ...value, status: "completed", output_file_id: outputId, request_counts: counts };
+  const usage = sumUsage(results.map(({ response }) => response.body));
+  const done = { ...value, status: "completed", output_file_id: outputId, request_counts: counts, usage };
   return world.store.put(account, "batch", id, done);
+}
+
+function sumUsage(answers: readonly object[]): object {
+  const usages = answers.map((answer) => ((answer as Fields).usage ?? {}) as Fields);
+  const sum = (name: string) => usages.reduce((total, usage) => total + Number(usage[name] ?? 0), 0);
+  const names = ["prompt_tokens", "completion_tokens", "total_tokens"];
+  return Object.fromEntries(names.map((name) => [name, sum(name)]));
 }
 
 interface LineResult {
