@@ -23,8 +23,9 @@ function checkUsers(tree: Table): Issue[] {
     if (!isTable(user)) return [];
     const issues: Issue[] = checkPassword(user, index);
     if (typeof user.username !== "string") return issues;
-    const twin = firstIndex.get(user.username);
-    if (twin === undefined) firstIndex.set(user.username, index);
+    const name = user.username.normalize("NFC");
+    const twin = firstIndex.get(name);
+    if (twin === undefined) firstIndex.set(name, index);
     else issues.push(rule(["auth", "users", index, "username"], `is the same as that of entry ${twin + 1}`));
     return issues;
   });

@@ -30,10 +30,22 @@ function readText(path: string): string | null {
     // Reading a pipe or a device may never end. What the caller of the process has opened for it is meant.
     if (kind !== null && !passedPattern.test(path)) throw new ForeignFileError(`it is ${kind}`);
     if (stats.size > fileBytesMax) throw new Error(`it is larger than ${fileBytesMax} bytes`);
-    return readFileSync(path, "utf8");
+    return decodeText(readFileSync(path));
   } catch (error) {
     if (hasCode(error, "ENOENT", "ENOTDIR")) return null;
     throw error;
+  }
+}
+
+/** UTF-8, with or without a byte order mark. Throws for anything else: a guess would change names and secrets. */
+function decodeText(bytes: Buffer): string {
+  const [first, second] = bytes;
+  const isWide = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || bytes.includes(0);
+  if (isWide) throw new Error("it is not UTF-8 but UTF-16 or binary: save it as UTF-8");
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Error("it is not UTF-8: save it as UTF-8");
   }
 }
 

@@ -43,6 +43,7 @@ function noticeUpstream({ glm }: ConfigContent, origins: Origins): Notice[] {
   return [
     ...toUpstreams(glm).flatMap((upstream, index) => noticeAddress(upstream, index, glm)),
     ...noticeSampleKeys(glm, origins),
+    ...noticeQuotedKeys(glm, origins),
     ...noticeUnusedKey(glm, origins),
     ...noticeOtherServers(glm),
   ];
@@ -72,16 +73,38 @@ function noticeAddress({ baseUrl }: UpstreamSettings, index: number, glm: Config
 }
 
 function noticeSampleKeys(glm: ConfigContent["glm"], origins: Origins): Notice[] {
+  return listKeys(glm, origins)
+    .filter(({ value }) => sampleKeyPattern.test(value))
+    .map(({ name, place }) =>
+      warn("sample_key", `${name} (${place}) looks like an example: the upstream will refuse it.`),
+    );
+}
+
+/** docker --env-file and systemd's EnvironmentFile take quotation marks for a part of the value, or leave some. */
+function noticeQuotedKeys(glm: ConfigContent["glm"], origins: Origins): Notice[] {
+  return listKeys(glm, origins)
+    .filter(({ value }) => /^["'`\s]|["'`\s]$/.test(value))
+    .map(({ name, place }) => {
+      const why = "begins or ends with a quotation mark or a space: the upstream will refuse it. Write it without";
+      return warn("quoted_key", `${name} (${place}) ${why}.`);
+    });
+}
+
+interface NamedKey {
+  readonly name: string;
+  readonly value: string;
+  readonly place: string;
+}
+
+function listKeys(glm: ConfigContent["glm"], origins: Origins): NamedKey[] {
   const general = { name: "glm.api_key", value: glm.api_key, place: origins.find(["glm", "api_key"]).text };
   const ofEntries = glm.keys.map(({ api_key: value }, index) => {
     const place = origins.find(["glm", "keys", index, "api_key"]).text;
     return { name: `glm.keys[${index}].api_key`, value, place };
   });
-  return (glm.keys.length > 1 ? [general, ...ofEntries] : [general])
-    .filter(({ value }) => value !== undefined && sampleKeyPattern.test(value))
-    .map(({ name, place }) =>
-      warn("sample_key", `${name} (${place}) looks like an example: the upstream will refuse it.`),
-    );
+  return (glm.keys.length > 1 ? [general, ...ofEntries] : [general]).flatMap(({ name, value, place }) =>
+    value === undefined ? [] : [{ name, value, place }],
+  );
 }
 
 function noticeUnusedKey({ api_key: apiKey, keys }: ConfigContent["glm"], origins: Origins): Notice[] {

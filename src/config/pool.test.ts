@@ -402,12 +402,12 @@ models = ["glm-4.5*"]
     assert.deepEqual(proxyOf({ HTTPS_PROXY: "http://p.test:3128", NO_PROXY: "a.test" }), {
       http: null,
       https: "http://p.test:3128",
-      none: "a.test,localhost,127.0.0.1,::1",
+      none: "a.test,localhost,127.0.0.0/8,::1",
     });
     assert.deepEqual(proxyOf({ http_proxy: "p.test:1", HTTP_PROXY: "http://q.test", NO_PROXY: "*" }), {
       http: "http://p.test:1",
       https: null,
-      none: "*",
+      none: "*,localhost,127.0.0.0/8,::1",
     });
     const problems = listProblems('[glm]\napi_key = "x"\n', { ...noKey, https_proxy: "socks5://me:hush@p.test" });
     assert.deepEqual(problems, [

@@ -4,7 +4,7 @@
 import type { ProxySettings } from "../upstream/connections.ts";
 import type { Environment } from "./locations.ts";
 
-const loopback = ["localhost", "127.0.0.1", "::1"];
+const loopback = ["localhost", "127.0.0.0/8", "::1"];
 
 /** Null: there is none. `problems`: what is no URL of a proxy; it may hold a password, and is not shown. */
 export function readProxy(env: Environment): { proxy: ProxySettings | null; problems: string[] } {
@@ -23,7 +23,7 @@ export function readProxy(env: Environment): { proxy: ProxySettings | null; prob
   const http = find("http_proxy", "HTTP_PROXY");
   const https = find("https_proxy", "HTTPS_PROXY");
   const direct = env.no_proxy || env.NO_PROXY || "";
-  const none = direct.trim() === "*" ? "*" : [direct, ...loopback].filter((host) => host !== "").join(",");
+  const none = [direct, ...loopback].filter((host) => host !== "").join(",");
   return { proxy: http === null && https === null ? null : { http, https, none }, problems };
 }
 

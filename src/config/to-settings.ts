@@ -77,7 +77,8 @@ function toPrice([pattern, price]: [string, ConfigContent["prices"]["models"][st
 
 function toUser(user: ConfigContent["auth"]["users"][number]): Account {
   return {
-    username: user.username,
+    // As the API has names: one name must not be two by its Unicode form.
+    username: user.username.normalize("NFC"),
     ...(user.password !== undefined && { password: user.password }),
     ...(user.password_hash !== undefined && { passwordHash: user.password_hash }),
     role: user.role,

@@ -47,5 +47,6 @@ function parseCredentials(body: Buffer): { username: string; password: string } 
   if (typeof password !== "string" || password === "" || Buffer.byteLength(password) > passwordBytesMax) {
     throw new Refusal("invalid_field", { param: "password", detail: `a text of 1 to ${passwordBytesMax} bytes` });
   }
-  return { username, password };
+  // Keyboards and systems write one name in two Unicode forms.
+  return { username: username.normalize("NFC"), password };
 }

@@ -3,12 +3,13 @@
 
 import type { Socket } from "node:net";
 import { Client, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
+import { createDirectHosts } from "./direct-hosts.ts";
 
 /** As curl and others read it from the environment: URLs, and hosts that are reached directly. */
 export interface ProxySettings {
   readonly http: string | null;
   readonly https: string | null;
-  /** Hosts with a comma or space between them, or "*". */
+  /** Hosts and networks that are reached directly (see direct-hosts.ts). */
   readonly none: string;
 }
 
@@ -66,6 +67,7 @@ class SocketClient extends Client {
 
 export function createConnections(proxy: ProxySettings | null, connectTimeoutMs: number): Connections {
   const byOrigin = new Map<string, Dispatcher>();
+  const isDirect = createDirectHosts(proxy?.none ?? "");
   const own = { ...bounds, connectTimeout: connectTimeoutMs };
   /** Also of a proxy's own pools, which come without the bounds. */
   const openPool = (origin: string | URL, options: object) =>
@@ -73,14 +75,14 @@ export function createConnections(proxy: ProxySettings | null, connectTimeoutMs:
 
   function open(origin: string): Dispatcher {
     const isProxied = proxy !== null && (origin.startsWith("https:") ? proxy.https : proxy.http) !== null;
-    if (!isProxied) return openPool(origin, {});
+    if (!isProxied || isDirect(origin)) return openPool(origin, {});
     // An empty string keeps it from reading the environment by itself.
     return new EnvHttpProxyAgent({
       ...own,
       factory: openPool,
       httpProxy: proxy.http ?? "",
       httpsProxy: proxy.https ?? "",
-      noProxy: proxy.none,
+      noProxy: "",
     });
   }
 
