@@ -51,7 +51,12 @@ before(async () => {
   const baseUrl = `${upstream.origin}/api/paas/v4`;
   const upstreams = [{ name: "default", kind: "glm" as const, apiKey: key, baseUrl, anthropicBaseUrl: null }];
   const store = { kind: "sqlite" as const, file: workspace.path("test.db") };
-  gateway = await startGateway({ glm: { upstreams }, store, dataFolder: workspace.folder });
+  gateway = await startGateway({
+    glm: { upstreams },
+    auth: { tokenTtlSeconds: 600 },
+    store,
+    dataFolder: workspace.folder,
+  });
   token = await gateway.logIn();
 });
 
