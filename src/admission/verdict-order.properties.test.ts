@@ -21,6 +21,7 @@ interface Round {
 
 const kinds: readonly VerdictKind[] = [
   "good",
+  "rejected",
   "over_limit",
   "too_fast",
   "overloaded",
@@ -133,7 +134,7 @@ describe("a verdict's consequences", () => {
   }
 
   it("outlive their call: what is shut stays shut for the next, with nothing else in flight", () => {
-    for (const kind of kinds.filter((one) => !["good", "failed", "unreachable", "silent"].includes(one))) {
+    for (const kind of kinds.filter((one) => !["good", "rejected", "failed", "unreachable", "silent"].includes(one))) {
       const driver = new CoreDriver(poolOf([keyOf("a")], { queueTimeoutMs: 1_000_000 }));
       const call = driver.offer();
       driver.send(call);
