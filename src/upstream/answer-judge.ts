@@ -111,7 +111,8 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
       const error = readErrorBody(parsed, mask, true);
       if (status < 400 && error === null) {
         const detail = otherwise.replace(/[^\x20-\x7e]/g, "?");
-        const verdict = { kind: "rejected", code: null, waitMs: null } as const;
+        // What it is an answer to, nobody knows: the call may have run.
+        const verdict = { kind: "rejected", code: null, waitMs: null, mayHaveRun: true } as const;
         return { refusal: new Refusal("upstream_unexpected", { detail }), verdict };
       }
       const wallNow = clock.wallNow();

@@ -88,6 +88,7 @@ const objects = "whose a file, task, batch, voice or the like is";
 /** Rows of the table that other tests hold. */
 export const heldElsewhere: Readonly<Record<string, string>> = {
   "that a call is about to be sent": "durability.test.ts",
+  "that a call was sent": "kill-charges.test.ts",
   "how a call ended": "durability.test.ts",
   "prompts and answers that are kept": "test/contracts/ledger.contract.ts",
   "when a key was last used": "test/contracts/people.contract.ts",
