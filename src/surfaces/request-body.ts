@@ -16,6 +16,10 @@ const guardedMembers: ReadonlyMap<string, string> = new Map(
     (name): [string, string] => [foldName(name), name],
   ),
 );
+/** The same as they nearly always stand there. */
+const writtenMembers: ReadonlyMap<string, string> = new Map(
+  Array.from(guardedMembers.values(), (name): [string, string] => [`"${name}"`, name]),
+);
 
 export interface JsonRequest {
   /**
@@ -59,15 +63,20 @@ function createMemberCheck(text: string) {
 
   function onKey(start: number, end: number, depth: number): void {
     if (depth !== 1 && !mayBeIdField(text, start, end)) return;
-    const name = readName(text.slice(start, end));
+    const written = text.slice(start, end);
+    const guarded = (depth === 1 ? writtenMembers.get(written) : undefined) ?? readGuarded(written, depth);
+    if (guarded === undefined) return;
+    if (seen.has(guarded)) problem ??= invalid(guarded, "it comes more than once");
+    seen.add(guarded);
+  }
+
+  function readGuarded(written: string, depth: number): string | undefined {
+    const name = readName(written);
     const folded = foldName(name);
     if (isFoldedIdField(folded)) idCount++;
-    if (depth !== 1 || problem !== null) return;
-    const guarded = guardedMembers.get(folded);
-    if (guarded === undefined) return;
-    if (name !== guarded) problem = invalid(guarded, `it must be spelled "${guarded}"`);
-    else if (seen.has(guarded)) problem = invalid(guarded, "it comes more than once");
-    seen.add(guarded);
+    const guarded = depth === 1 ? guardedMembers.get(folded) : undefined;
+    if (guarded !== undefined && name !== guarded) problem ??= invalid(guarded, `it must be spelled "${guarded}"`);
+    return guarded;
   }
 
   return {

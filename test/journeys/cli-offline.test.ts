@@ -124,6 +124,33 @@ describe("people and keys without a server", () => {
     );
   });
 
+  it("are given the right to jobs, and a user's keys are changed and revoked at once", async () => {
+    const lab = await json<{ runs_jobs: boolean }>(["group", "add", "lab", "--limit", "cost/month=5", "--jobs"]);
+    assert.equal(lab.runs_jobs, true);
+    const limited = ["user", "add", "ada", "--no-password", "--group", "lab", "--limit", "tokens/day=500"];
+    type Ada = { runs_jobs: boolean | null; effective: { runs_jobs: boolean } };
+    const { user: ada } = await json<{ user: Ada }>(limited);
+    assert.deepEqual([ada.runs_jobs, ada.effective.runs_jobs], [null, true]);
+    assert.equal((await json<Ada>(["user", "set", "ada", "--no-jobs"])).effective.runs_jobs, false);
+    for (const name of ["laptop", "phone"]) await json(["key", "add", "--owner", "ada", "--name", name]);
+    const changed = await json<{ runs_jobs: boolean; is_locked: boolean; models: string[]; limits: object }>([
+      ...["key", "set", "laptop", "--jobs", "--models", "glm-4*", "--limit", "requests/day=5"],
+    ]);
+    assert.deepEqual([changed.runs_jobs, changed.is_locked, changed.models], [true, true, ["glm-4*"]]);
+    assert.deepEqual(changed.limits, { "requests/day": 5 });
+    assert.equal(
+      (await json<{ is_locked: boolean }>(["key", "set", "laptop", "--no-models", "--limit", "requests/day=none"]))
+        .is_locked,
+      false,
+    );
+    assert.equal((await glm(["key", "set", "laptop"])).code, 2);
+    assert.equal((await glm(["key", "revoke"])).code, 2);
+    assert.equal((await glm(["key", "revoke", "laptop", "--owner", "ada", "--yes"])).code, 2);
+    assert.equal((await glm(["key", "revoke", "--owner", "ada"])).code, 2, "nobody can be asked");
+    assert.equal((await json<object[]>(["key", "revoke", "--owner", "ada", "--yes"])).length, 2);
+    assert.deepEqual(await json(["key", "list"]), []);
+  });
+
   it("are a table where one is asked for, aligned by width on the screen", async () => {
     await glm(["user", "add", "王小明", "--no-password"]);
     await glm(["user", "add", "ada", "--no-password", "--admin"]);

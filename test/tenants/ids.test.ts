@@ -230,6 +230,23 @@ describe("ids of another user", () => {
     await isRefused({ method: "GET", path: content }, scene.bobToken, 404, "unknown_object");
   });
 
+  it("of a conversation that was streamed are its owner's", async () => {
+    const body = { agent_id: "a", stream: true, messages: [{ role: "user", content: "hello" }] };
+    const path = "/api/v1/agents";
+    const streamed = await ask({ method: "POST", path, body: JSON.stringify(body) }, scene.adaToken);
+    const id = /"conversation_id":"([^"]+)"/.exec(streamed.text)?.[1] ?? "";
+    assert.match(String(streamed.headers["content-type"]), /^text\/event-stream/);
+    const show = {
+      method: "POST",
+      path: `${path}/conversation`,
+      body: JSON.stringify({ agent_id: "a", conversation_id: id }),
+    };
+    await isRefused(show, scene.bobToken, 404, "unknown_object");
+    assert.equal((await ask(show, scene.adaToken)).status, 200);
+    const further = { ...body, conversation_id: id };
+    await isRefused({ method: "POST", path, body: JSON.stringify(further) }, scene.bobToken, 404, "unknown_object");
+  });
+
   it("are of no use to a new user of the same name", async () => {
     const { visit, gateway } = scene;
     const eva = { name: "eva", password: "a long enough one" };
