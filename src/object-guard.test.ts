@@ -261,6 +261,14 @@ describe("a list", () => {
     });
   });
 
+  it("has the page that an administrator asked for, and is otherwise as the upstream gave it", async () => {
+    const { show } = await setUpList();
+    const answer = { data: [{ id: "b-3" }, { id: "a-1" }], last_id: "a-1", has_more: false, x: 1 };
+    const cut = { data: [{ id: "b-3" }], last_id: "b-3", has_more: true, x: 1 };
+    assert.deepEqual((await show(answer, { ...lists, limit: 1 }, "root", "admin")).parsed, cut);
+    assert.deepEqual((await show(answer, { ...lists, limit: 2 }, "root", "admin")).parsed, answer);
+  });
+
   it("has the page that was asked for, and says by the caller's own objects whether there are more", async () => {
     const { show } = await setUpList();
     const all = { data: [{ id: "b-3" }, { id: "b-2" }, { id: "b-1" }] };

@@ -4,7 +4,7 @@
 import type { Answer, StreamedAnswer, WholeAnswer } from "./base/answer.ts";
 import type { Caller } from "./base/principal.ts";
 import { Refusal, toRefusal } from "./base/refusal.ts";
-import { composeList, findList, idOf, type Listed } from "./object-list.ts";
+import { composeList, cutList, findList, idOf, type Listed } from "./object-list.ts";
 import type { UpstreamObject, UpstreamObjects } from "./objects/objects.ts";
 import type { CallRequest, ObjectUse } from "./surfaces/endpoint.ts";
 import { systemVoicePattern } from "./surfaces/named-ids.ts";
@@ -90,10 +90,11 @@ export function createObjectGuard(
     if (object === null) return answer;
     if (object.deletes) for (const id of object.uses) await objects.forget(id);
     if (object.lists !== null && caller.role !== "admin") return listOwn(caller, object, upstreamKey, answer);
-    const maker = object.deletes || object.lists !== null ? null : await findMaker(caller, object, upstreamKey);
+    if (object.lists !== null) return answer.kind === "whole" ? cutList(answer, object.lists) : answer;
+    const maker = object.deletes ? null : await findMaker(caller, object, upstreamKey);
     if (answer.kind === "stream") return maker === null ? answer : noteFromStream(answer, object, maker);
     if (maker !== null) await noteAnswered(answer.parsed, object, maker);
-    return family === "poll" && object.lists === null ? countOnce(object, answer) : answer;
+    return family === "poll" ? countOnce(object, answer) : answer;
   }
 
   /** Whose are the objects that the answer names? Null: nobody knows. */
@@ -207,7 +208,8 @@ export function createObjectGuard(
 
   /** Only the first result that reports tokens is read for them. */
   function countOnce({ uses }: ObjectUse, answer: WholeAnswer): WholeAnswer {
-    const [id = ""] = uses;
+    const [id] = uses;
+    if (id === undefined) return answer;
     if (countedTasks.has(id)) return { ...answer, parsed: null };
     if ((answer.parsed as { usage?: unknown } | null)?.usage) {
       if (countedTasks.size >= countedTasksMax) countedTasks.clear();

@@ -1,6 +1,7 @@
 // A list of objects as its caller may see it: made anew of the caller's own objects. Nothing else of the upstream's answer
 // is taken over, so that neither others' objects nor facts about them, such as how many there are, are left in it.
 
+import type { WholeAnswer } from "./base/answer.ts";
 import { Refusal } from "./base/refusal.ts";
 import type { UpstreamObject } from "./objects/objects.ts";
 import type { ListWish } from "./surfaces/endpoint.ts";
@@ -60,6 +61,15 @@ export function composeList(
     ...ends,
     has_more: own.length > shown.length || hasBeyond(ids.at(-1), wish, recorded),
   };
+}
+
+/** As the upstream gave it, but for what goes beyond the page that was asked for: larger ones are asked for upstream. */
+export function cutList(answer: WholeAnswer, { at, limit }: ListWish): WholeAnswer {
+  const { data } = toFields(answer.parsed);
+  if (at !== "data" || !Array.isArray(data) || data.length <= limit) return answer;
+  const shown = data.slice(0, limit) as Listed[];
+  const parsed = { ...toFields(answer.parsed), data: shown, last_id: idOf(shown.at(-1) ?? {}), has_more: true };
+  return { ...answer, parsed, body: Buffer.from(JSON.stringify(parsed)) };
 }
 
 function hasBeyond(lastId: string | null | undefined, wish: ListWish, recorded: readonly UpstreamObject[]): boolean {

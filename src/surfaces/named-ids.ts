@@ -54,6 +54,7 @@ export const idFieldCharactersMin = Math.min(...Array.from(idFields.keys(), ({ l
 const freeMembers: ReadonlySet<string> = new Set([
   "parameters",
   "input_schema",
+  "input_examples",
   "json_schema",
   "arguments",
   "metadata",
