@@ -111,8 +111,8 @@ export function createAnswerJudge(apiKey: string, clock: Clock): AnswerJudge {
       const error = readErrorBody(parsed, mask, true);
       if (status < 400 && error === null) {
         const detail = otherwise.replace(/[^\x20-\x7e]/g, "?");
-        // What it is an answer to, nobody knows: the call may have run.
-        const verdict = { kind: "rejected", code: null, waitMs: null, mayHaveRun: true } as const;
+        // Nothing was served: neither the limit of tokens nor the caller's quota is charged for it.
+        const verdict = { kind: "rejected", code: null, waitMs: null } as const;
         return { refusal: new Refusal("upstream_unexpected", { detail }), verdict };
       }
       const wallNow = clock.wallNow();
