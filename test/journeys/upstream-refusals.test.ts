@@ -22,6 +22,7 @@ const sendsMax: readonly (readonly [codes: readonly string[], most: number])[] =
   [["1210", "1211", "1214", "1220", "1261", "1300", "1301"], 2],
 ];
 const spanMs = 4_000;
+const codesAtOnce = 10;
 /** In the suite of faults all of them, else one of each kind. */
 const codes = isWholeSuite
   ? sendsMax.flatMap(([list]) => list)
@@ -67,8 +68,13 @@ async function countSends(code: string): Promise<number[]> {
     };
     await Promise.all(
       cases.map(async (one) => {
-        const first = ask(tokens[0], one);
-        await Promise.race([first, new Promise((resolve) => setTimeout(resolve, 1_500))]);
+        let isAnswered = false;
+        const first = ask(tokens[0], one).finally(() => {
+          isAnswered = true;
+        });
+        const waitsAgain = () =>
+          gateway.app.snapshot().waitingCalls.some(({ model, tryCount }) => model === one.model && tryCount > 0);
+        await until("the first is answered or waits again", () => isAnswered || waitsAgain(), 15_000);
         return Promise.all([first, ask(tokens[1], one)]);
       }),
     );
@@ -85,7 +91,9 @@ async function countSends(code: string): Promise<number[]> {
 
 describe("after a refusal", () => {
   it("GLM is asked no more often than its code allows, in whatever form it came", async (t: TestContext) => {
-    const counts = await Promise.all(codes.map(countSends));
+    const counts: number[][] = [];
+    for (let begin = 0; begin < codes.length; begin += codesAtOnce)
+      counts.push(...(await Promise.all(codes.slice(begin, begin + codesAtOnce).map(countSends))));
     const names = cases.map(({ form, isStream }) => `${form}${isStream ? " (stream)" : ""}`);
     t.diagnostic(`sends in 4 s  ${names.join("  ")}`);
     for (const [index, code] of codes.entries()) {
