@@ -23,8 +23,8 @@ export interface JsonBounds {
 }
 
 /**
- * Parsing takes at most about 50 ms on one core then: 0.7 µs for a new name, 0.3 µs for a new short string, 0.03 µs for
- * anything else. A conversation of a million tokens has about half of it.
+ * Parsing takes some 50 ms of one core then, at worst: 0.7 µs for a new name, 0.3 µs for a new short string, 0.03 µs for
+ * anything else; twice that for a body beyond ASCII that is translated. A conversation of a million tokens has half of it.
  */
 export const requestBounds: JsonBounds = { depth: 64, members: 10_000, texts: 65_536, values: 500_000 };
 /** Embeddings are long lists of numbers. */

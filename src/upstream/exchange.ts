@@ -60,6 +60,8 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
   let streamed: StreamedAnswer | null = null;
   let chunks: Buffer[] = [];
   let collectedBytes = 0;
+  /** What is collected contains the upstream's key: it may be an error, of which only masked words are kept. */
+  let hasKey = false;
   /** How a stream ended before somebody read it: undefined while it has not. */
   let earlyEnd: Refusal | null | undefined;
   let discarded: Promise<void> | undefined;
@@ -213,6 +215,8 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     collectedBytes += chunk.length;
     const isSuccess = isGoodStatus(head) && !way.isStream;
     const bytesMax = isSuccess ? answerBytesMax : errorBytesMax;
+    // As they come: a whole answer at once might take long.
+    if (head?.contentCoding === "identity" && keySearch.finds(chunk)) hasKey = true;
     if (collectedBytes <= bytesMax) chunks.push(chunk);
     else if (isSuccess) finish(new Refusal("upstream_too_large", { limit: bytesMax }), "aborted");
     else finish(refuse(null, "too long an error"), "aborted");
@@ -228,7 +232,7 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
       const body = await decodeBody(Buffer.concat(chunks), contentCoding, answerBytesMax);
       const parsed = context.judge.parse(head as Head, body);
       if (context.judge.isGood(head as Head, parsed, way)) {
-        if (keySearch.finds(body)) throw exposeKey();
+        if (hasKey || (contentCoding !== "identity" && keySearch.finds(body))) throw exposeKey();
         flight.onVerdict(goodVerdict);
         const { format, translation } = way;
         resolve({ ...(head as Head), kind: "whole", body, parsed, format, translation });
