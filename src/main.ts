@@ -2,10 +2,13 @@
 
 import { readFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import { isatty } from "node:tty";
 import { systemClock } from "./base/clock.ts";
+import { mayOthersFill } from "./base/own-files.ts";
 import { runCli } from "./cli.ts";
 import { CommandError } from "./commands/command-error.ts";
 import { openOutput } from "./commands/output/standard-output.ts";
@@ -15,7 +18,8 @@ import { findRuntimeProblem } from "./runtime.ts";
 /** How long a process that ends waits for the readers of its outputs. */
 const flushMsMax = 1_000;
 
-enableCompileCache?.();
+// Where another account could put code into it, there is no cache.
+if (process.env.NODE_COMPILE_CACHE || !mayOthersFill(join(tmpdir(), "node-compile-cache"))) enableCompileCache?.();
 
 await main();
 

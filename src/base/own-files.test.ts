@@ -17,6 +17,7 @@ import {
   followLink,
   makeDraft,
   makeFolder,
+  mayOthersFill,
   mayOthersReplace,
   replaceFile,
   requirePlainFile,
@@ -105,6 +106,22 @@ describe("a folder", () => {
     chmodSync(folder, 0o700);
     chmodSync(workspace.path("a"), 0o777);
     assert.equal(mayOthersReplace(folder), true, "one above it may be replaced");
+  });
+
+  it("is filled by others when they may write there, sticky or not, or may make it", () => {
+    const folder = workspace.path("cache");
+    assert.equal(mayOthersFill(folder), false);
+    for (const [mode, isFilled] of [
+      [0o700, false],
+      [0o1777, true],
+      [0o770, true],
+    ] as const) {
+      makeFolder(folder);
+      chmodSync(folder, mode);
+      assert.equal(mayOthersFill(folder), isFilled, mode.toString(8));
+    }
+    chmodSync(workspace.folder, 0o777);
+    assert.equal(mayOthersFill(workspace.path("other")), true);
   });
 
   it("is exposed to its owner", { skip }, () => {

@@ -152,6 +152,14 @@ export function mayOthersReplace(folder: string): boolean {
   return dirname(path) !== path && mayOthersReplace(dirname(path));
 }
 
+/** Whether another account than this one and root can make files in the folder, or could if it were made now. */
+export function mayOthersFill(folder: string): boolean {
+  const stats = lstatSync(folder, { throwIfNoEntry: false });
+  return (
+    (stats !== undefined && (stats.mode & writeByOthers) !== 0) || mayOthersReplace(stats ? folder : dirname(folder))
+  );
+}
+
 export function hasCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }

@@ -5,17 +5,22 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, it } from "node:test";
 import fc from "fast-check";
 import { createWorkspace } from "../../test/support/process.ts";
+import { runWithStore } from "../../test/support/store-process.ts";
+import { until } from "../../test/support/until.ts";
 import { openStore } from "./open-store.ts";
+import { findDamage, readHeader } from "./sqlite-log.ts";
 import type { Store } from "./store.ts";
 
 const workspace = createWorkspace();
@@ -90,20 +95,55 @@ describe("a database after a crash", () => {
     await put(store, "a");
     await put(store, "b", "x".repeat(30_000));
     const log = readFileSync(`${file}-wal`);
-    // The header of the next round, and of its first frame nothing, a part, or all but the commit.
+    // The header of the next round, and of its first frame nothing, or its header alone, of a commit or of another.
     const raw = new DatabaseSync(file);
     raw.exec("pragma wal_checkpoint(restart)");
     raw.close();
     await put(store, "c");
     const next = readFileSync(`${file}-wal`);
     const image = leave(file);
-    for (const kept of [headerBytes, headerBytes + 24]) {
+    for (const [kept, isCommit] of [
+      [headerBytes, false],
+      [headerBytes + 24, false],
+      [headerBytes + 24, true],
+    ] as const) {
       const left = leave(image);
       writeFileSync(`${left}-wal`, Buffer.concat([next.subarray(0, kept), log.subarray(kept)]));
-      if (kept > headerBytes) change(`${left}-wal`, headerBytes + 4, Buffer.alloc(4));
+      if (kept > headerBytes && !isCommit) change(`${left}-wal`, headerBytes + 4, Buffer.alloc(4));
       assert.deepEqual(await namesIn(left), ["a", "b"], `${kept} bytes`);
     }
     assert.deepEqual(await namesIn(image), ["a", "b", "c"]);
+  });
+
+  it("is found whole at whatever moment its process stops", { skip: process.platform !== "linux" }, async () => {
+    const file = freshFile();
+    const writer = runWithStore(
+      file,
+      `const store = await openStore(target, { mayMigrate: true });
+      const tell = (text) => store.db.executeQuery({ sql: text, parameters: [], query: { kind: "RawNode" }, queryId: {} });
+      await tell("pragma wal_autocheckpoint = 7");
+      console.log("ready");
+      for (let number = 0; ; number++) {
+        const value = "x".repeat((number * 7919) % 9000);
+        await store.db.insertInto("meta").values({ name: "n", value }).onConflict((on) => on.column("name").doUpdateSet({ value })).execute();
+        if (number % 13 === 0) await tell("pragma wal_checkpoint(truncate)");
+      }`,
+    );
+    await writer.said("ready");
+    const tasks = `/proc/${writer.child.pid}/task`;
+    const isStopped = () =>
+      readdirSync(tasks).every((task) => /^State:\s+T/m.test(readFileSync(`${tasks}/${task}/status`, "utf8")));
+    for (let moment = 0; moment < 100; moment++) {
+      writer.child.kill("SIGSTOP");
+      await until("it is stopped", isStopped);
+      const left = leave(file);
+      writer.child.kill("SIGCONT");
+      const header = readHeader(left);
+      assert.ok(header);
+      assert.equal(findDamage(left, header), null, left);
+      rmSync(dirname(left), { recursive: true });
+    }
+    await writer.kill();
   });
 
   it("is opened when its log ends in a transaction that was never finished", async () => {
@@ -120,7 +160,7 @@ describe("a database after a crash", () => {
 describe("a log that was damaged", () => {
   for (const [what, at, bytes] of [
     ["its header is gone", 0, Buffer.alloc(headerBytes)],
-    ["a bit of its header is another", 20, Buffer.from([0xff])],
+    ["a bit of its header is another", 12, Buffer.from([0xff])],
     ["its front is gone", 0, Buffer.alloc(4_096)],
     ["its front is something else", 0, Buffer.from("x".repeat(6_000))],
     ["its first frame's header is something else", headerBytes, Buffer.from("y".repeat(24))],

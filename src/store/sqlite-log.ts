@@ -160,16 +160,19 @@ function judgeRest(
   salts: Buffer,
   readFrameHeader: (index: number) => Buffer,
 ): string | null {
-  let sawCommit = false;
+  let commitAt = -1;
   for (let index = from; index < frames; index++) {
     const frame = readFrameHeader(index);
     const isOfNow = frame.subarray(8, 16).equals(salts);
-    if (isOfNow && sawCommit) return hasCommits ? "is damaged in its middle" : "is damaged at its front";
-    if (isOfNow) sawCommit ||= frame.readUInt32BE(4) !== 0;
-    else if (index === from && !hasCommits && !isStale(frame, salts)) return "is damaged at its front";
+    if (isOfNow && commitAt >= 0) return hasCommits ? "is damaged in its middle" : "is damaged at its front";
+    if (isOfNow && frame.readUInt32BE(4) !== 0) commitAt = index;
+    else if (!isOfNow && index === from && !hasCommits && !isStale(frame, salts)) return "is damaged at its front";
   }
-  // The only commit may be one that a power cut tore, and may be one that was answered.
-  return sawCommit && !hasCommits ? "holds no whole transaction" : null;
+  if (commitAt < 0 || hasCommits) return null;
+  // The only commit. A process that was killed may have got no further than its frame's header, over what an earlier round
+  // left. Anything else may be a commit that a power cut tore, or one that was answered.
+  const isCutShort = commitAt === from && from + 1 < frames && isStale(readFrameHeader(from + 1), salts);
+  return isCutShort ? null : "holds no whole transaction";
 }
 
 /** Left behind by an earlier round of the log. */

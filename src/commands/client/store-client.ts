@@ -21,8 +21,10 @@ import { environmentOf } from "./environment.ts";
 export async function openStoreClient(input: Input, world: World, mayBegin: boolean): Promise<AdminClient> {
   const loaded = loadWithoutServing(input, world);
   const { settings } = loaded;
-  beginOrRefuse(settings.store, mayBegin, world);
+  const isNew = requireDatabase(settings.store, mayBegin);
   const books = await openBooks(settings, world.clock, createQuietLog(world));
+  if (isNew && settings.store.kind === "sqlite")
+    world.printError(`No gateway runs here, and there was no database: made ${settings.store.file}.`);
   const queue = (): SchedulerSnapshot => ({
     waiting: 0,
     running: 0,
@@ -62,19 +64,16 @@ export async function openStoreClient(input: Input, world: World, mayBegin: bool
   };
 }
 
-/** Whoever looks with another account or folder than the server's should hear of it, not see an empty list. */
-function beginOrRefuse(store: StoreTarget, mayBegin: boolean, world: World): void {
-  if (store.kind !== "sqlite") return;
+/** Whoever looks with another account or folder than the server's should hear of it, not see an empty list. Returns whether it will be made. */
+function requireDatabase(store: StoreTarget, mayBegin: boolean): boolean {
+  if (store.kind !== "sqlite") return false;
   if (store.file === ":memory:") {
     throw new CommandError("Cannot look into a database in memory: only the process that has it can.", {
       exitCode: exitCodes.unavailable,
     });
   }
-  if (existsSync(store.file)) return;
-  if (mayBegin) {
-    world.printError(`No gateway runs here, and there was no database: made ${store.file}.`);
-    return;
-  }
+  if (existsSync(store.file)) return false;
+  if (mayBegin) return true;
   throw new CommandError(`No gateway runs here, and there is no database at ${store.file}.`, {
     exitCode: exitCodes.unavailable,
     advice:
