@@ -32,10 +32,10 @@ export class RunningCalls {
   start(waiter: QueuedWaiter, { key, keyModel: known }: Choice, now: number, leastOfUsers: number): RunningGrant {
     const { call, session, user } = waiter;
     const keyModel = known ?? this.#pool.modelOn(key, call.model);
-    const scopes = [this.#users.take(call.userId).gates, key.gates, keyModel.gates];
     const { tokens, isDebt } = waiter;
     const start = { tokens, isDebt, hasWaited: waiter.wasAdmitted || waiter.arrivedAt < now };
-    const holds = scopes.map((gates) => new Hold(gates, start, now));
+    const userHold = new Hold(this.#users.take(call.userId).gates, start, now);
+    const holds = [userHold, new Hold(key.gates, start, now), new Hold(keyModel.gates, start, now)];
     const estimateMs = this.#costs.estimateMs(call);
     const grant = new RunningGrant(waiter, key, keyModel, holds, estimateMs, now);
     keyModel.openCalls++;
