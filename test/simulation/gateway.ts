@@ -9,7 +9,7 @@ import type { AdmissionLimits, Place } from "../../src/admission/scheduler.ts";
 import type { Usage } from "../../src/base/answer.ts";
 import type { Verdict } from "../../src/base/verdict.ts";
 import type { Random } from "../../src/simulator/random.ts";
-import { chance, type Plan } from "./plan.ts";
+import { accountOf, chance, type Plan } from "./plan.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Exchange, Upstream } from "./upstream.ts";
 
@@ -52,6 +52,16 @@ export interface Counts {
   readonly failures: Map<string, number>;
 }
 
+/** A grant. */
+export interface Start {
+  readonly account: string;
+  /** When it was granted, and whether its call had to wait for that. */
+  readonly at: number;
+  readonly hasWaited: boolean;
+  /** One that is never sent counts for nothing. */
+  isSent: boolean;
+}
+
 /** Tries of one call beyond the first after transient failures, with other keys included. */
 const failedTriesMax = 3;
 const connectMs = 80;
@@ -71,6 +81,8 @@ export class SimulatedGateway {
     verdicts: new Map(),
     failures: new Map(),
   };
+  /** In the order of their grants. */
+  readonly starts: Start[] = [];
   readonly #plan: Plan;
   readonly #timeline: Timeline;
   readonly #upstream: Upstream;
@@ -177,18 +189,23 @@ export class SimulatedGateway {
   #start(handling: Handling, grant: Grant): void {
     this.counts.grants++;
     handling.grant = grant;
+    const { grantedAt, upstreamKey, place } = grant;
+    const hasWaited = handling.wasRefusedUpstream || place.arrivedAt < grantedAt;
+    const start = { account: accountOf(this.#plan, upstreamKey), at: grantedAt, hasWaited, isSent: false };
+    this.starts.push(start);
     const isCold = chance(this.#random, this.#plan.network.coldShare);
     // Its bytes leave in a later turn at any rate.
     this.#timeline.after(isCold ? connectMs * this.#random.next() : 0, () =>
-      this.#live(() => this.#send(handling, grant)),
+      this.#live(() => this.#send(handling, grant, start)),
     );
   }
 
-  #send(handling: Handling, grant: Grant): void {
+  #send(handling: Handling, grant: Grant, start: Start): void {
     // Its client has left while it connected.
     if (handling.grant !== grant) return;
     const { core } = this;
     this.counts.sends++;
+    start.isSent = true;
     core.sent(grant, this.#now);
     const isOver = () => handling.grant !== grant;
     const { slotMeanMs, offered } = handling.call;

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import type { OfferedCall } from "../../src/admission/core.ts";
+import { toWindowLimits } from "../../src/admission/window-log.ts";
 import { createRandom, type Random } from "../../src/simulator/random.ts";
 import { type Counts, type Outcome, SimulatedGateway } from "./gateway.ts";
 import { chance, drawPause, drawPlan, type FaultKind, type Plan, type UserPlan } from "./plan.ts";
@@ -107,6 +108,7 @@ function simulate(seed: number): WorldReport {
   assertRefusals(plan, gateway.counts);
   assertFailOver(plan, gateway.counts);
   assertShares(plan, outcomes);
+  assertSpacing(plan, gateway);
   // Whatever went wrong, after some time a patient newcomer is served again.
   const startedAt = timeline.now();
   const newcomer = { ...(plan.users[0] as UserPlan), userId: "newcomer", patienceMs: null, leavesShare: 0 };
@@ -192,6 +194,27 @@ function assertFailOver(plan: Plan, counts: Counts): void {
   for (const refusals of [counts.refusals, counts.lateRefusals]) {
     for (const reason of refusals.keys()) {
       assert.ok(!reasonsOfKeys.includes(reason), `somebody was refused with ${reason} although another key served`);
+    }
+  }
+}
+
+/**
+ * While limits stay and GLM refuses none for them, no stretch of time holds more starts on an account than its share, a window's when the first of
+ * them did not have to wait, or what is made up for when it had.
+ */
+function assertSpacing({ limits, reloads }: Plan, { starts, counts: { verdicts } }: SimulatedGateway): void {
+  const rate = limits.keys[0]?.startsPerSecond ?? null;
+  if (rate === null || reloads.length > 0 || verdicts.has("over_limit") || verdicts.has("too_fast")) return;
+  const { startsMax, windowMs } = toWindowLimits(rate, limits.sendGuardMs);
+  const spacingMs = windowMs / startsMax;
+  const sent = starts.filter(({ isSent }) => isSent);
+  for (const ofAccount of Map.groupBy(sent, ({ account }) => account).values()) {
+    /** How far the slots of those so far may be behind their starts, at most: what the next ones have to keep to. */
+    let latestMs = Number.POSITIVE_INFINITY;
+    for (const [index, { at, hasWaited }] of ofAccount.entries()) {
+      const behindMs = index * spacingMs - at;
+      assert.ok(behindMs <= latestMs + 1e-6, `a start at ${at} came ${behindMs - latestMs} ms before its slot`);
+      latestMs = Math.min(latestMs, behindMs + (hasWaited ? windowMs / 10 : windowMs - spacingMs));
     }
   }
 }
