@@ -5,7 +5,7 @@ import type { ConfigRow } from "./admin/control-parts.ts";
 import { createControlPlane } from "./admin/control-plane.ts";
 import { createLiveFeed } from "./admin/live-feed.ts";
 import { createFamilyScheduler } from "./admission/family-scheduler.ts";
-import type { Decision, SchedulerSnapshot } from "./admission/scheduler.ts";
+import type { Decision, PastCalls, SchedulerSnapshot } from "./admission/scheduler.ts";
 import { createByteBudget } from "./base/byte-budget.ts";
 import type { Clock } from "./base/clock.ts";
 import { openBooks } from "./books.ts";
@@ -26,6 +26,7 @@ import { createPasswordChecker, hashPassword } from "./identity/passwords.ts";
 import { createSessionTokens, type TokenLifetimes } from "./identity/session-tokens.ts";
 import { findOtherCosts } from "./identity/unknown-names.ts";
 import type { CallRecord } from "./ledger/record.ts";
+import type { SendHistory } from "./ledger/send-history.ts";
 import { toLive } from "./live.ts";
 import { bytesMax } from "./memory-bounds.ts";
 import { listModels } from "./model-list.ts";
@@ -35,7 +36,15 @@ import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { createSetup } from "./people/setup.ts";
 import { checkQuotasHourly, type QuotaCheck } from "./quota-check.ts";
 import type { Stages } from "./stages.ts";
-import { catalogue, countTokensPaths, findHint, modelsPaths, namesOfOthers, surfaceOf } from "./surfaces/catalogue.ts";
+import {
+  catalogue,
+  countTokensPaths,
+  familiesOf,
+  findHint,
+  modelsPaths,
+  namesOfOthers,
+  surfaceOf,
+} from "./surfaces/catalogue.ts";
 import { createUpstreamPool } from "./upstream/upstream-pool.ts";
 
 export interface App {
@@ -85,7 +94,11 @@ export async function createApp(
     clock,
   });
   noteOtherCosts();
-  const scheduler = createFamilyScheduler(settings.rateLimit, clock, { observer: noteDecision, tracer });
+  const scheduler = createFamilyScheduler(settings.rateLimit, clock, {
+    observer: noteDecision,
+    tracer,
+    past: toPastCalls(books.sendHistory),
+  });
   const product = `glm-proxy/${version}`;
   const upstream = createUpstreamPool({
     targets: settings.glm.upstreams,
@@ -286,6 +299,11 @@ export async function createApp(
     stop,
     abort: () => calls.abortAll(),
   };
+}
+
+/** Records say which endpoint a call came to, of which some are in several families. */
+function toPastCalls({ calls, unknownUntil }: SendHistory): PastCalls {
+  return { calls: calls.map((call) => ({ ...call, families: familiesOf(call.surface) })), unknownUntil };
 }
 
 function toLifetimes({ auth }: Settings): TokenLifetimes {

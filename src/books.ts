@@ -1,6 +1,7 @@
 // What the gateway keeps: people, quotas and the ledger, over one store. Opened by the server, and by the command line
 // when no server runs; the only file beside app.ts that chooses implementations.
 
+import { toLongestWindowMs } from "./admission/past-calls.ts";
 import type { Clock } from "./base/clock.ts";
 import { createTokenRatios, type TokenRatios } from "./base/token-ratios.ts";
 import type { Settings } from "./config/settings.ts";
@@ -15,6 +16,7 @@ import { openLedger } from "./ledger/open-ledger.ts";
 import type { Pruned } from "./ledger/prune.ts";
 import type { CallRecord } from "./ledger/record.ts";
 import { createRetention } from "./ledger/retention.ts";
+import { readSendHistory, type SendHistory, type SendHistoryOptions } from "./ledger/send-history.ts";
 import { createCallLog } from "./ledger/stored-call-log.ts";
 import type { UpstreamObjects } from "./objects/objects.ts";
 import { createStoredObjects } from "./objects/stored-objects.ts";
@@ -34,6 +36,8 @@ export interface Books {
   readonly people: PeopleService;
   readonly quotas: Quotas;
   readonly ledger: Ledger;
+  /** What this gateway had sent before it was opened. */
+  readonly sendHistory: SendHistory;
   readonly callLog: CallLog;
   readonly capture: ContentCapture;
   /** Tokens by bytes, as the upstreams have counted them. */
@@ -96,7 +100,7 @@ async function fillBooks(
   const toCharge = createToCharge((model, tokens) => prices.costMicros(model, tokens), ratios);
   const capture = createContentCapture(() => settings.ledger.storesContent, clock);
   const { isStrict, spoolBytesMax } = settings.ledger;
-  const { ledger, unknownCount } = await openLedger({
+  const { ledger, instance, unknownCount } = await openLedger({
     store,
     dataFolder: settings.dataFolder,
     isStrict,
@@ -108,6 +112,7 @@ async function fillBooks(
       log[level]({ what, err: error, record: id }, `ledger: ${text}`);
     },
   });
+  const sendHistory = await readSendHistory({ store, instance, clock, ...toHistoryBounds(settings) });
   const people = await createPeople({
     store,
     staticUsers: settings.auth.users,
@@ -196,6 +201,7 @@ async function fillBooks(
     people,
     quotas,
     ledger,
+    sendHistory,
     callLog: createCallLog(store, timeZone),
     capture,
     ratios,
@@ -247,6 +253,15 @@ async function fillBooks(
       await store.close();
     },
   };
+}
+
+/** Longest wait that can be configured, and for a connection: the run before may have had other settings. */
+const waitMsMax = 600_000;
+const connectMsMax = 60_000;
+
+function toHistoryBounds({ rateLimit, glm }: Settings): Pick<SendHistoryOptions, "windowMs" | "callMsMax"> {
+  const totals = [glm.timeouts, ...glm.models.map(({ timeouts }) => timeouts)].map(({ totalMs = 0 }) => totalMs);
+  return { windowMs: toLongestWindowMs(rateLimit), callMsMax: waitMsMax + connectMsMax + Math.max(...totals) };
 }
 
 /** From whole answers alone: one that was cut is not all that was counted, or the other way round. */

@@ -79,7 +79,6 @@ export function trackFlight(
     tryAgainOrThrow(error) {
       // What went up as it came can't come again.
       if (!isWorthAnotherTry || call.signal.aborted || isSpent(upload)) throw error;
-      record.tryCount++;
       forgetTry(record);
       return null;
     },

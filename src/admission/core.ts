@@ -15,7 +15,15 @@ import type { RemainingLimit } from "../base/queue-facts.ts";
 import type { RefusalFacts, RefusalReason } from "../base/refusal.ts";
 import type { Verdict } from "../base/verdict.ts";
 import type { KeyHealths } from "./key-healths.ts";
-import type { AdmissionLimits, Decision, Place, SchedulerGauges, SchedulerSnapshot, Standing } from "./scheduler.ts";
+import type {
+  AdmissionLimits,
+  Decision,
+  PastCalls,
+  Place,
+  SchedulerGauges,
+  SchedulerSnapshot,
+  Standing,
+} from "./scheduler.ts";
 
 export interface SchedulerCore {
   offer(call: OfferedCall, now: number): Offer;
@@ -109,6 +117,8 @@ export interface CoreOptions {
   readonly limits: AdmissionLimits;
   /** Uniform in [0, 1), for jitter only. */
   readonly random: () => number;
+  /** Default: nothing was sent. */
+  readonly past?: PastCalls;
   /** Of the keys, where several cores share them. Default: its own. */
   readonly healths?: KeyHealths;
   /** Told of what concerns the upstream and its limits, which is rare. */

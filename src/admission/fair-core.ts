@@ -29,6 +29,7 @@ import type { Health } from "./health.ts";
 import { type Choice, KeyPool } from "./key-pool.ts";
 import type { Next } from "./lane-queue.ts";
 import { type LimitedUser, LimitedUsers } from "./limited-users.ts";
+import { recallPast } from "./past-calls.ts";
 import { RunningCalls } from "./running-calls.ts";
 import type { AdmissionLimits, Decision, Place, SchedulerGauges, SchedulerSnapshot, Standing } from "./scheduler.ts";
 import { UpstreamFeedback } from "./upstream-feedback.ts";
@@ -84,10 +85,11 @@ class FairCore implements SchedulerCore {
   #opensAt = Number.POSITIVE_INFINITY;
 
   constructor(options: CoreOptions) {
-    const { limits, random, healths } = options;
+    const { limits, random, healths, past } = options;
     this.#options = options;
     this.#limits = limits;
-    this.#pool = new KeyPool(limits, healths);
+    this.#pool = new KeyPool(limits, healths, past?.unknownUntil);
+    recallPast(past?.calls ?? [], this.#pool, this.#alarms, limits.abortLingerMs);
     this.#costs = new Costs(this.#pool, options.price);
     this.#pool.slotMsOf = (model) => this.#costs.slotMedianMsOf(model);
     this.#queue = new FairQueue(this.#pool);

@@ -10,14 +10,14 @@ import type { DecisionObserver } from "./core.ts";
 import { KeyHealths } from "./key-healths.ts";
 import { createMemoryScheduler, type MemoryScheduler, type MemorySchedulerOptions } from "./memory-scheduler.ts";
 import { mergeGauges, mergeSnapshots } from "./merge-states.ts";
-import type { AdmissionLimits, FamilyLimits, Scheduler } from "./scheduler.ts";
+import type { AdmissionLimits, FamilyLimits, PastCall, Scheduler } from "./scheduler.ts";
 
 const familyDefault = "chat";
 
 export function createFamilyScheduler(
   initial: AdmissionLimits,
   clock: Clock,
-  { observer, tracer }: Omit<MemorySchedulerOptions, "shared"> = {},
+  { observer, tracer, past }: Omit<MemorySchedulerOptions, "shared"> = {},
 ): Scheduler {
   let limits = initial;
   let isClosed = false;
@@ -30,6 +30,7 @@ export function createFamilyScheduler(
     const tell = (tellAll: DecisionObserver): DecisionObserver =>
       family === null ? tellAll : (decision) => tellAll({ ...decision, family });
     const opened: MemoryScheduler = createMemoryScheduler(ownLimits, clock, {
+      ...(past && { past: { ...past, calls: past.calls.filter(isOf(family)) } }),
       ...(observer && { observer: tell(observer) }),
       ...(tracer && {
         tracer: () => {
@@ -45,6 +46,12 @@ export function createFamilyScheduler(
       },
     });
     return opened;
+  }
+
+  /** Of before the start: whether the family's scheduler counts it, or the general one (null). */
+  function isOf(family: string | null): (call: PastCall) => boolean {
+    const hasOwn = (name: string) => limits.families?.some((other) => other.family === name) ?? false;
+    return ({ families }) => families.some((name) => (family === null ? !hasOwn(name) : name === family));
   }
 
   function listAll(): MemoryScheduler[] {

@@ -52,6 +52,20 @@ export class Gates {
     this.tokens = tokensPerMinute === null ? null : this.tokenLog;
   }
 
+  /** Counts a call of before. Those that come later must have been sent and have ended later, or count for longer. */
+  recall(sentAt: number, tokens: number, endedAt: number): void {
+    this.windowLog?.recall(sentAt);
+    this.pacer?.recall(sentAt);
+    this.tokenLog?.spend(0, tokens, endedAt);
+  }
+
+  /** Counts as much as the limits let through at most, sent at that time. */
+  fill(at: number): void {
+    for (let count = this.window?.startsMax ?? 0; count > 0; count--) this.windowLog?.recall(at);
+    if (this.window) this.pacer?.recall(at);
+    if (this.tokens) this.tokens.spend(0, this.tokens.tokensMax, at);
+  }
+
   /** When a call of so many tokens may pass, if nothing else changes; Infinity: only after something else ends. */
   openAt(now: number, tokens: number): number {
     if (this.inFlight >= this.concurrencyMax) return Number.POSITIVE_INFINITY;

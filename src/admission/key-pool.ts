@@ -35,10 +35,15 @@ export class KeyPool {
   #modelRules: { matches: (model: string) => boolean; limits: GateLimits }[] = [];
   #limitsByModel = new Map<string, GateLimits | null>();
 
-  constructor(limits: AdmissionLimits, healths = new KeyHealths()) {
+  /** Until then calls were sent of which nothing is known; null: none. */
+  readonly #unknownUntil: number | null;
+
+  constructor(limits: AdmissionLimits, healths = new KeyHealths(), unknownUntil: number | null = null) {
+    this.#unknownUntil = unknownUntil;
     this.#limits = limits;
     this.#healths = healths;
     this.#apply(limits);
+    if (unknownUntil !== null) for (const { gates } of this.accounts) gates.fill(unknownUntil);
   }
 
   /** Keys and accounts keep their state by name. An operator who changes something wants another try: blocks end. */
@@ -228,7 +233,8 @@ export class KeyPool {
 
   #limitsOpenAt(key: UpstreamKey, model: string, tokens: number, now: number, keyTokens: number): number {
     const keyAt = this.#keyOpenAt(key, keyTokens, now);
-    const keyModel = key.models.get(model);
+    const isUnknown = this.#unknownUntil !== null && this.limitsOf(model) !== null;
+    const keyModel = isUnknown ? this.modelOn(key, model) : key.models.get(model);
     // Nothing of it counts yet, so no limit of its own can be reached.
     if (!keyModel) return keyAt;
     const { gates, learned, ceiling } = keyModel;
@@ -274,6 +280,7 @@ export class KeyPool {
       if (account.models.size >= modelsMax) this.#forgetModels(account);
       keyModel = new KeyModel(model, account);
       keyModel.configure(this.limitsOf(model), this.#limits.sendGuardMs);
+      if (this.#unknownUntil !== null) keyModel.gates.fill(this.#unknownUntil);
       account.models.set(model, keyModel);
     }
     return keyModel;

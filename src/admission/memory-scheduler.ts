@@ -11,7 +11,7 @@ import { createFairCore } from "./fair-core.ts";
 import { KeyHealths } from "./key-healths.ts";
 import type { AdmissionLimits, AdmissionWish, Place, Scheduler, Ticket } from "./scheduler.ts";
 
-export interface MemorySchedulerOptions extends Pick<CoreOptions, "observer" | "tracer"> {
+export interface MemorySchedulerOptions extends Pick<CoreOptions, "observer" | "tracer" | "past"> {
   /** Of the keys, where several schedulers share them: each tells when it has changed them, and is told by `recheck`. */
   readonly shared?: { readonly healths: KeyHealths; onChange(): void };
 }

@@ -58,6 +58,11 @@ export class Pacer {
     }
   }
 
+  /** A start of before, however it came about. */
+  recall(at: number): void {
+    this.slotAt = Math.max(this.slotAt, at);
+  }
+
   /** The start did not come to pass. Only the newest slot can be used again; earlier ones have gone by. */
   giveBack(slotAt: number, slotBeforeAt: number): void {
     if (slotAt !== this.slotAt) return;

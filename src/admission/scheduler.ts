@@ -82,6 +82,26 @@ export interface Place {
   readonly triedKeys: readonly string[];
 }
 
+/** What was sent before the scheduler began. The upstream's windows go on over a restart. Times are the scheduler's. */
+export interface PastCalls {
+  readonly calls: readonly PastCall[];
+  /** Until then more may have been sent: as much as the limits let through. Null: `calls` are all. */
+  readonly unknownUntil: number | null;
+}
+
+export interface PastCall {
+  /** Null, or a name that is not there: it counts for every key. */
+  readonly upstreamKey: string | null;
+  readonly model: string | null;
+  /** Any of these may be its own. */
+  readonly families: readonly string[];
+  readonly sentAt: number;
+  readonly tokens: number;
+  readonly endedAt: number;
+  /** It may run upstream for a while after its end here. */
+  readonly wasCut: boolean;
+}
+
 export interface AdmissionLimits {
   /** At least one. */
   readonly keys: readonly KeyLimits[];

@@ -23,6 +23,8 @@ export interface WindowLog {
   reserve(): void;
   /** A reserved send happens at `now`. */
   stamp(now: number): void;
+  /** Counts a send that nobody reserved here, of before. One that is older than the newest counts as long as that. */
+  recall(at: number): void;
   /** A reserved send will not happen. */
   refund(): void;
   /** Takes new limits; what was sent and reserved stays counted. */
@@ -85,6 +87,14 @@ export function createWindowLog(limits: WindowLimits): WindowLog {
     return size - low;
   }
 
+  function append(at: number): void {
+    trim(at);
+    if (size === keptMax) dropOldest();
+    if (size === ring.length) grow();
+    ring[(oldest + size) % ring.length] = at;
+    size++;
+  }
+
   function grow(): void {
     const larger = new Float64Array(ring.length * 2);
     for (let index = 0; index < size; index++) larger[index] = ring[(oldest + index) % ring.length] as number;
@@ -126,11 +136,10 @@ export function createWindowLog(limits: WindowLimits): WindowLog {
     },
     stamp(now) {
       pending--;
-      trim(now);
-      if (size === keptMax) dropOldest();
-      if (size === ring.length) grow();
-      ring[(oldest + size) % ring.length] = now;
-      size++;
+      append(now);
+    },
+    recall(at) {
+      append(size === 0 ? at : Math.max(at, ring[(oldest + size - 1) % ring.length] as number));
     },
     refund() {
       pending--;

@@ -2,7 +2,10 @@
 // (secrets excepted: those come from node:crypto). Tests and simulations bring their own.
 
 export interface Clock {
-  /** Monotonic milliseconds with fractions. Only differences mean something. */
+  /**
+   * Monotonic milliseconds with fractions, of the machine: the same for each process until it boots again. Only
+   * differences mean something.
+   */
   now(): number;
   /** Milliseconds since the Unix epoch. For tokens and records, never for waiting. */
   wallNow(): number;
@@ -15,8 +18,10 @@ export interface Clock {
 /** Longest delay a Node timer takes (2^31 - 1 ms, 24.8 days); a longer one would fire at once. */
 const timerDelayMsMax = 2_147_483_647;
 
+const startedAtMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: () => startedAtMs + performance.now(),
   wallNow: () => Date.now(),
   after(ms, callback) {
     const timer = setTimeout(callback, Math.min(Math.max(Math.ceil(ms), 0), timerDelayMsMax));

@@ -33,6 +33,8 @@ export interface OpenLedgerOptions {
 
 export interface OpenedLedger {
   readonly ledger: Ledger;
+  /** Whose records it writes: the same after a restart. */
+  readonly instance: string;
   /** Calls of which the process before left no end. */
   readonly unknownCount: number;
 }
@@ -53,8 +55,9 @@ async function openDirectLedger(options: OpenLedgerOptions): Promise<OpenedLedge
   const unknownCount = await recoverOpenCalls(store, { endedAt: clock.wallNow(), instance: null });
   const toStatements = createToStatements(store);
   const sink: Sink = { write: (changes) => store.writeBatch(toStatements(changes)) };
-  const ledger = createGroupCommit({ ...options, sink, instance: await readInstance(store, clock) });
-  return { ledger, unknownCount };
+  const instance = await readInstance(store, clock);
+  const ledger = createGroupCommit({ ...options, sink, instance });
+  return { ledger, instance, unknownCount };
 }
 
 async function readInstance({ db }: Store, clock: Clock): Promise<string> {
@@ -106,6 +109,7 @@ async function openSpooledLedger(options: OpenLedgerOptions): Promise<OpenedLedg
   const ledger = createGroupCommit({ ...options, sink, instance });
   return {
     unknownCount,
+    instance,
     ledger: {
       ...ledger,
       gauges: () => ({ ...ledger.gauges(), spooled: spool.count }),

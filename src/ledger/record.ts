@@ -35,7 +35,7 @@ export interface CallRecord {
   queuePosition: number | null;
   /** The wait that was foreseen when it arrived. */
   queueEtaMs: number | null;
-  /** Tries upstream before the last one, which were refused for limits and not seen by the client. */
+  /** Tries upstream before the last one, of which the client saw nothing. */
   tryCount: number;
   /** Models that were asked for before the last one, in order. */
   readonly fallbacks: string[];
@@ -174,6 +174,7 @@ export function isWorthKeeping({ finishReason }: CallRecord): boolean {
 
 /** The upstream did not serve it, and it is tried again: what it is charged for in the end must not be of this try. */
 export function forgetTry(record: CallRecord): void {
+  record.tryCount++;
   record.hasLostTry ||= record.mayHaveRun;
   record.sentAt = null;
   record.firstByteAt = null;

@@ -2,7 +2,7 @@
 
 import { anthropicSurface } from "./anthropic-surface.ts";
 import { chatEndpoint } from "./chat-endpoint.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { type Endpoint, type Family, families } from "./endpoint.ts";
 import { messagesEndpoint } from "./messages-endpoint.ts";
 import { nativeEndpoints } from "./native-endpoints.ts";
 import { openAiSurface } from "./openai-surface.ts";
@@ -36,6 +36,13 @@ export const catalogue: readonly CatalogueEntry[] = [
   }),
 ];
 
+const familiesByName: ReadonlyMap<string, readonly Family[]> = new Map(
+  Array.from(
+    Map.groupBy(catalogue, ({ endpoint }) => endpoint.name),
+    ([name, entries]) => [name, [...new Set(entries.map(({ endpoint }) => endpoint.family))]],
+  ),
+);
+
 /** Names that stand for what has no model: limits and rights may name them, nobody can ask for them. */
 export const namesOfOthers: ReadonlySet<string> = new Set(
   nativeEndpoints.flatMap(({ ownName }) => (ownName === null ? [] : [ownName])),
@@ -46,6 +53,11 @@ export const modelsPaths = [...openAiBases, ...glmBases, "/api/anthropic/v1"].ma
 
 function under(bases: readonly string[], method: string, path: string, endpoint: Endpoint): CatalogueEntry[] {
   return bases.map((base) => ({ method, path: base + path, endpoint }));
+}
+
+/** Of the endpoints with that name; all there are, for a name that none has. */
+export function familiesOf(endpointName: string): readonly Family[] {
+  return familiesByName.get(endpointName) ?? families;
 }
 
 /** The dialect of who asks for such a path, whether there is one or not. */

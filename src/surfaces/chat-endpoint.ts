@@ -10,6 +10,7 @@ import { parseJsonRequest, readIsStream, readModel, requireMessages, toOutputTok
 
 export const chatEndpoint: Endpoint = {
   name: "chat",
+  family: "chat",
   surface: openAiSurface,
   takes: "json",
   ownName: null,

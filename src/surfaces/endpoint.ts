@@ -11,6 +11,7 @@ export interface Endpoint {
   /** Short and stable: a metric label, and what records call it. */
   readonly name: string;
   readonly surface: Surface;
+  readonly family: Family;
   readonly takes: BodyKind;
   /** What its calls are counted as where no model is asked for: callers need the right to that name. Null: needs a model. */
   readonly ownName: string | null;

@@ -21,6 +21,7 @@ const inputBytesPerToken = 3.5;
 
 export const messagesEndpoint: Endpoint = {
   name: "messages",
+  family: "chat",
   surface: anthropicSurface,
   takes: "json",
   ownName: null,

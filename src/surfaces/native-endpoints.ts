@@ -221,7 +221,7 @@ function endpoint(method: string, path: string, family: Family, row: Row): Nativ
   }
 
   const name = (api === "root" ? "agents" : counted).replaceAll("-", "_");
-  return { method, path, api, ownName, runsJobs, name, surface: openAiSurface, takes, parseRequest };
+  return { method, path, api, ownName, runsJobs, name, family, surface: openAiSurface, takes, parseRequest };
 }
 
 interface ReadBody {

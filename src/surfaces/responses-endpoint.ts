@@ -11,6 +11,7 @@ import { responsesSurface } from "./responses-surface.ts";
 
 export const responsesEndpoint: Endpoint = {
   name: "responses",
+  family: "chat",
   surface: responsesSurface,
   takes: "json",
   ownName: null,
