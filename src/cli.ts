@@ -66,7 +66,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
 
 async function refuseUnknown(word: string, world: World): Promise<number> {
   const { findNearest } = await import("./config/nearest-name.ts");
-  const { toOneLine } = await import("./commands/output/display-width.ts");
+  const { toOneLine } = await import("./base/clean-text.ts");
   const names = entries.map(({ name }) => name);
   const nearest = findNearest(word, names);
   world.printError(

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import { isatty } from "node:tty";
+import { toHarmlessLines } from "./base/clean-text.ts";
 import { systemClock } from "./base/clock.ts";
 import { mayOthersFill } from "./base/own-files.ts";
 import { runCli } from "./cli.ts";
@@ -46,8 +47,8 @@ async function main(): Promise<void> {
     screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
     isTerminalGone: () => process.stdout.isTTY === true && !isatty(process.stdout.fd),
     output,
-    print: (line) => output.write(`${line}\n`),
-    printError: (line) => errorOutput.write(`${line}\n`),
+    print: (line) => output.write(`${toHarmlessLines(line)}\n`),
+    printError: (line) => errorOutput.write(`${toHarmlessLines(line)}\n`),
     write: output.write,
     onOutputClosed: (handler) => void whenOutputCloses.push(handler),
     async readInput() {

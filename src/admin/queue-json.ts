@@ -37,9 +37,16 @@ export function toQueueJson(snapshot: SchedulerSnapshot, selection: CallSelectio
     waiting_count: snapshot.waiting,
     running_count: snapshot.running,
     queue_capacity: snapshot.queueCapacity,
-    next_start_in_ms: snapshot.nextStartInMs === null ? null : round(snapshot.nextStartInMs),
+    next_start_in_ms: nextStartInMs(snapshot),
     ...selectCalls(snapshot, selection),
   };
+}
+
+/** What the first of those that wait is told, where any waits: the limits alone may let a call start that none asks for. */
+function nextStartInMs({ waitingCalls, nextStartInMs: byLimits }: SchedulerSnapshot): number | null {
+  const first = waitingCalls.reduce((earliest, { etaMs }) => Math.min(earliest, etaMs), Number.POSITIVE_INFINITY);
+  if (waitingCalls.length > 0) return round(first);
+  return byLimits === null ? null : round(byLimits);
 }
 
 function toWaitingJson(call: WaitingCall): z.input<typeof waitingSchema> {

@@ -1,8 +1,8 @@
 // Asking before what can't be undone. Where nobody can be asked, it must have been said.
 
+import { toOneLine } from "../base/clean-text.ts";
 import type { Input, OptionSpec } from "./command.ts";
 import { CommandError, usageError } from "./command-error.ts";
-import { toOneLine } from "./output/display-width.ts";
 import type { World } from "./world.ts";
 
 export const yesOption: OptionSpec = { flags: "-y, --yes", description: "do it without asking" };

@@ -1,6 +1,7 @@
 // glm-proxy connect: what to set in a tool so that it asks the gateway, and its own configuration changed so, and back.
 
 import { resolve } from "node:path";
+import { toOneLine } from "../base/clean-text.ts";
 import { escapeControls, maskSecret, quote, redactUrl } from "../config/masks.ts";
 import type { Input, Verb } from "./command.ts";
 import { usageError } from "./command-error.ts";
@@ -14,7 +15,7 @@ import { curl, node, python } from "./connect/libraries.ts";
 import { opencode } from "./connect/opencode.ts";
 import { guessShell, type Shell, shells } from "./connect/shell-lines.ts";
 import type { Tool, ToolFile } from "./connect/tool.ts";
-import { cutToWidth, toOneLine } from "./output/display-width.ts";
+import { cutToWidth } from "./output/display-width.ts";
 import { createPage, printJson } from "./output/report.ts";
 import type { StyleName } from "./output/style.ts";
 import { exitCodes, type World } from "./world.ts";

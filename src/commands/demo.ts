@@ -4,12 +4,12 @@
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { type App, createApp } from "../app.ts";
+import { toHarmlessLines, toOneLine } from "../base/clean-text.ts";
 import { createSecretMaker, loadConfig } from "../config/config.ts";
 import { systemFiles } from "../config/files.ts";
 import type { Settings } from "../config/settings.ts";
 import { createLog } from "../observe/log.ts";
 import { type Simulator, startSimulator } from "../simulator/simulator.ts";
-import { toOneLine } from "./output/display-width.ts";
 import { describeNextSignal, listenForStop } from "./stop-signals.ts";
 import { exitCodes, type World } from "./world.ts";
 
@@ -115,7 +115,7 @@ async function present(app: App, url: string, simulator: Simulator | null, world
   world.print("\n2. One chat, streamed as it arrives");
   world.write("  ");
   await chat(url, token, "用一句话介绍你自己。 Then say hello in English. [frames=40] [delay=25]", (text) =>
-    world.write(text.replaceAll("\n", "\n  ")),
+    world.write(toHarmlessLines(text).replaceAll("\n", "\n  ")),
   );
 
   world.print(`\n\n3. ${burstCalls} calls at once, where GLM takes 2 a second`);

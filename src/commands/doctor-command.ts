@@ -1,6 +1,7 @@
 // glm-proxy doctor: what is wrong with this installation, or soon will be, each with one fix. Changes nothing.
 
 import { join, resolve } from "node:path";
+import { toOneLine } from "../base/clean-text.ts";
 import { ConfigError, createSecretMaker, type LoadedConfig } from "../config/config.ts";
 import { dataFolder } from "../config/locations.ts";
 import type { AdminClient } from "./client/admin-client.ts";
@@ -18,7 +19,7 @@ import { type Finding, fail, ok, warn } from "./doctor/finding.ts";
 import { checkLimits } from "./doctor/limits.ts";
 import { checkKey, checkOnline, checkReach } from "./doctor/upstream.ts";
 import { loadFor } from "./load.ts";
-import { padToWidth, toOneLine } from "./output/display-width.ts";
+import { padToWidth, wrapText } from "./output/display-width.ts";
 import { createPage, formatOf, formatOptions, printJson } from "./output/report.ts";
 import type { StyleName } from "./output/style.ts";
 import { plural } from "./output/words.ts";
@@ -100,7 +101,7 @@ function examineConfig(input: Input, world: World, isServed: boolean): Examined 
     if (!(error instanceof ConfigError)) throw error;
     try {
       const loaded = loadWithoutServing(input, world);
-      const fix = "set GLM_FLASH_API_KEY, in the environment or in .env";
+      const fix = "set GLM_FLASH_API_KEY, in the environment or in .env; glm-proxy init asks for it";
       const missing = isServed
         ? warn("key", "the upstream key is not known in this shell: only the running gateway has it", fix)
         : fail("key", "there is no upstream key", fix);
@@ -165,11 +166,16 @@ const shown: Readonly<Record<Finding["level"], { word: string; style: StyleName 
   fail: { word: "FAIL", style: "red" },
 };
 
+/** Where the texts of findings begin. */
+const textIndent = 21;
+
 function print({ level, what, text, fix }: Finding, world: World): void {
-  const { style } = createPage(world);
+  const { style, width } = createPage(world);
   const { word, style: name } = shown[level];
-  world.print(`${style.apply(name, padToWidth(word, 4))}  ${padToWidth(what, 13)}  ${toOneLine(text)}`);
-  if (fix !== null) world.print(`${" ".repeat(21)}→ ${toOneLine(fix)}`);
+  const lines = (text: string, indent: number) =>
+    wrapText(toOneLine(text), width - indent).join(`\n${" ".repeat(indent)}`);
+  world.print(`${style.apply(name, padToWidth(word, 4))}  ${padToWidth(what, 13)}  ${lines(text, textIndent)}`);
+  if (fix !== null) world.print(`${" ".repeat(textIndent)}→ ${lines(fix, textIndent + 2)}`);
 }
 
 function summarise(failures: number, warnings: number): string {

@@ -180,10 +180,18 @@ function announce({ settings, file }: LoadedConfig, port: number, log: Logger, w
     "ready",
   );
   if (!world.isTerminal) return;
-  const username = settings.auth.users[0]?.username ?? "user1";
+  const username = settings.auth.users[0]?.username;
+  const enter =
+    username === undefined
+      ? `Add a person:  glm-proxy user add NAME
+Add a key:     glm-proxy key add --owner NAME --name laptop`
+      : `Log in:  curl -s http://${shown}:${port}/auth/login -H 'content-type: application/json' \\
+           -d '{"username":${JSON.stringify(username).replaceAll("'", "'\\''")},"password":"…"}'`;
+  const credential = username === undefined ? "$KEY" : "$TOKEN";
   world.print(`
-Log in:  curl -s http://${shown}:${port}/auth/login -H 'content-type: application/json' -d '{"username":"${username}","password":"…"}'
-Chat:    curl -N http://${shown}:${port}/chat/completions -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \\
+${enter}
+Chat:    curl -N http://${shown}:${port}/chat/completions -H "authorization: Bearer ${credential}" \\
+           -H 'content-type: application/json' \\
            -d '{"model":"glm-4.5-flash","stream":true,"messages":[{"role":"user","content":"你好"}]}'
 `);
 }

@@ -1,5 +1,6 @@
 // glm-proxy tail: calls as they end. A server that restarts is waited for, and what ended meanwhile is fetched.
 
+import { toHarmlessJson, toOneLine } from "../base/clean-text.ts";
 import { between, describeOutcome, describeTokens, styleOf } from "./call-columns.ts";
 import type { AdminClient, StreamEvent } from "./client/admin-client.ts";
 import { askAll, withQuery } from "./client/ask.ts";
@@ -8,8 +9,9 @@ import { clientOptions, openClient } from "./client/open-client.ts";
 import type { CallJson } from "./client/wire.ts";
 import type { Input, Verb } from "./command.ts";
 import { CommandError } from "./command-error.ts";
-import { cutToWidth, padToWidth, toOneLine } from "./output/display-width.ts";
+import { cutToWidth, padToWidth } from "./output/display-width.ts";
 import { createPage, formatOf } from "./output/report.ts";
+import type { Style } from "./output/style.ts";
 import { formatTimeOfDay } from "./output/times.ts";
 import { listenForStop } from "./stop-signals.ts";
 import { exitCodes, type World } from "./world.ts";
@@ -141,25 +143,51 @@ function pause(world: World, ms: number, signal: AbortSignal): Promise<void> {
 }
 
 function createPrinter(input: Input, world: World): Print {
-  if (formatOf(input, world) === "json") return (call) => world.print(JSON.stringify(call));
+  if (formatOf(input, world) === "json") return (call) => world.print(toHarmlessJson(JSON.stringify(call)));
   const { style } = createPage(world);
-  return (call) => {
-    const { columns } = world.screenSize();
-    const waited = between(call.arrived_at, call.granted_at);
-    const tokens = describeTokens(call);
-    const details = [
-      call.model ?? "-",
-      between(call.arrived_at, call.ended_at) ?? "-",
-      waited !== null && waited !== "0 ms" ? `(waited ${waited})` : null,
-      tokens === null ? null : `${tokens} tokens`,
-      call.request_id,
-    ].filter((part) => part !== null);
-    const outcome = padToWidth(toOneLine(describeOutcome(call)), 10);
-    const head = `${formatTimeOfDay(call.ended_at ?? call.arrived_at)}  `;
-    const rest = `  ${padToWidth(toOneLine(call.user), 12)}  ${toOneLine(details.join("  "))}`;
-    const left = columns - head.length - outcome.length;
-    world.print(
-      head + style.apply(styleOf(call) ?? "bold", outcome) + (world.isTerminal ? cutToWidth(rest, left) : rest),
-    );
-  };
+  const width = () => (world.isTerminal ? world.screenSize().columns : Number.POSITIVE_INFINITY);
+  world.print(style.apply("dim", layoutTitles(width())));
+  return (call) => world.print(layoutCall(call, width(), style));
+}
+
+interface TailColumn {
+  readonly title: string;
+  /** Fixed, since no line knows the next ones. */
+  readonly width: number;
+  readonly align?: "left" | "right";
+  text(call: CallJson): string | null;
+}
+
+const gap = "  ";
+/** Below that many columns the screen has no room for what is of use less often. */
+const wideFrom = 110;
+
+const columns: readonly (TailColumn & { readonly isForWide?: boolean })[] = [
+  { title: "ended", width: 8, text: (call) => formatTimeOfDay(call.ended_at ?? call.arrived_at) },
+  { title: "outcome", width: 9, text: ({ state }) => state },
+  { title: "user", width: 10, text: ({ user }) => user },
+  { title: "model", width: 14, text: ({ model }) => model },
+  { title: "waited", width: 10, align: "right", isForWide: true, text: (c) => between(c.arrived_at, c.granted_at) },
+  { title: "took", width: 10, align: "right", text: (call) => between(call.arrived_at, call.ended_at) },
+  { title: "tokens", width: 9, align: "right", isForWide: true, text: describeTokens },
+];
+
+function layoutTitles(width: number): string {
+  return layout(({ title }) => title.toUpperCase(), "REASON, REQUEST ID", width);
+}
+
+/** The reason, where there is one, is what matters: it comes before the id, which may be cut. */
+export function layoutCall(call: CallJson, width: number, style: Style): string {
+  const reason = call.state === "served" ? null : describeOutcome(call).slice(call.state.length + 1);
+  const rest = [reason || null, call.request_id].filter((part) => part !== null).join(gap);
+  const line = layout((column) => column.text(call) ?? "-", rest, width);
+  const name = styleOf(call);
+  return name === null ? line : line.replace(call.state, (state) => style.apply(name, state));
+}
+
+function layout(textOf: (column: TailColumn) => string, rest: string, width: number): string {
+  const cells = columns
+    .filter(({ isForWide = false }) => !isForWide || width >= wideFrom)
+    .map((column) => padToWidth(cutToWidth(toOneLine(textOf(column)), column.width), column.width, column.align));
+  return cutToWidth(`${cells.join(gap)}${gap}${toOneLine(rest)}`, width);
 }

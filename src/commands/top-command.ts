@@ -1,5 +1,6 @@
 // glm-proxy top: one screen of what happens, kept up to date. Draws on the terminal's other screen and gives it back.
 
+import { toOneLine } from "../base/clean-text.ts";
 import type { AdminClient } from "./client/admin-client.ts";
 import { ask, withQuery } from "./client/ask.ts";
 import { clientOptions, openClient } from "./client/open-client.ts";
@@ -7,7 +8,7 @@ import { describeLane, type UpstreamJson } from "./client/upstreams.ts";
 import type { QueueJson } from "./client/wire.ts";
 import type { Verb } from "./command.ts";
 import { CommandError, usageError } from "./command-error.ts";
-import { cutToWidth, measureWidth, padToWidth, toOneLine } from "./output/display-width.ts";
+import { cutToWidth, measureWidth, padToWidth } from "./output/display-width.ts";
 import { createStyle, type Style } from "./output/style.ts";
 import { type Column, layoutTable } from "./output/table.ts";
 import { formatTimeOfDay } from "./output/times.ts";

@@ -9,6 +9,7 @@ import { usageError } from "./command-error.ts";
 import { confirm, yesOption } from "./confirm.ts";
 import { formatOf, formatOptions, printJson } from "./output/report.ts";
 import { isDay } from "./output/times.ts";
+import { plural } from "./output/words.ts";
 import { exitCodes } from "./world.ts";
 
 export const backup: Verb = {
@@ -61,7 +62,9 @@ export const prune: Verb = {
       });
       if (formatOf(input, world) === "json") printJson(world, pruned);
       else
-        world.print(`${pruned.calls} calls are sums now; ${pruned.contents} stored prompts and answers were deleted.`);
+        world.print(
+          `${plural(pruned.calls, "call is a sum", "calls are sums")} now; stored prompts and answers of ${plural(pruned.contents, "call", "calls")} were deleted.`,
+        );
       return exitCodes.fine;
     });
   },

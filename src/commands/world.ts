@@ -16,7 +16,7 @@ export interface World {
   screenSize(): ScreenSize;
   /** Standard output, for what writes without end: it looks at how much waits for the reader. */
   readonly output: Pick<StandardOutput, "write" | "waitingBytes" | "isFile">;
-  /** Writes one line to standard output, and to standard error. */
+  /** Writes a line to standard output, and to standard error. What could harm a terminal becomes a question mark. */
   print(line: string): void;
   printError(line: string): void;
   /** Writes text as it is, without a line's end. */

@@ -4,6 +4,7 @@
 import { write, writeSync } from "node:fs";
 import { type Logger, pino } from "pino";
 import type { Decision } from "../admission/scheduler.ts";
+import { toHarmlessJson, toOneLine } from "../base/clean-text.ts";
 import type { Clock } from "../base/clock.ts";
 import type { CallRecord } from "../ledger/record.ts";
 import { createLineBuffer } from "./line-buffer.ts";
@@ -29,7 +30,7 @@ export function createLog(level: LogLevel, isTerminal: boolean, output: LogOutpu
   // A terminal gets its lines at once, in order with what else is printed there.
   const stream = isTerminal
     ? { write: (line: string) => sink.write(formatForTerminal(line)), flush: sink.flush }
-    : openLineBuffer(sink, clock);
+    : openLineBuffer({ ...sink, write: (line) => sink.write(toHarmlessJson(line)) }, clock);
   return pino(
     {
       level,
@@ -220,6 +221,5 @@ function formatForTerminal(line: string): string {
     )
     .join(" ");
   const shown = `${String(time).slice(11, 19)} ${String(level).padEnd(5)} ${String(msg)} ${text}`;
-  // What others chose (a model's name) must not move the operator's cursor or turn text around.
-  return `${shown.replace(/[\p{Cc}\p{Cf}]/gu, "?")}\n`;
+  return `${toOneLine(shown)}\n`;
 }

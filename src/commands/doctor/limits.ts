@@ -4,6 +4,7 @@ import type { AdminClient } from "../client/admin-client.ts";
 import { ask } from "../client/ask.ts";
 import type { LaneJson, UpstreamJson } from "../client/upstreams.ts";
 import { formatSpan } from "../output/times.ts";
+import { plural } from "../output/words.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
 
 /** Configured starts are this much too fast before it is worth a word: a refusal now and then teaches a little. */
@@ -43,7 +44,8 @@ function judgeLane(upstream: UpstreamJson, lane: LaneJson): Finding[] {
   }
   if (lane.learned_concurrency !== null) {
     const set = upstream.max_concurrency === null || lane.model !== null ? "not set" : `${upstream.max_concurrency}`;
-    const text = `the upstream bears about ${lane.learned_concurrency} calls at once on ${where}; configured: ${set}`;
+    const calls = plural(lane.learned_concurrency, "call", "calls");
+    const text = `the upstream bears about ${calls} at once on ${where}; configured: ${set}`;
     findings.push(
       warn("limits", text, `set max_concurrency = ${lane.learned_concurrency} in ${section}, which saves refusals`),
     );

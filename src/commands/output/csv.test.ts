@@ -14,7 +14,7 @@ describe("formatCsv()", () => {
           [null as never, 3],
         ],
       ),
-      'name,calls\r\n"a,""b""",1\r\n"two\nlines",2\r\nplain,0.5\r\n,3\r\n',
+      'name,calls\r\n"a,""b""",1\r\ntwo?lines,2\r\nplain,0.5\r\n,3\r\n',
     );
   });
 
@@ -22,7 +22,7 @@ describe("formatCsv()", () => {
     const rows = ["=1+1", "+1", "-1", "@x", "\t=x", " =x", "＝1", '=HYPERLINK("x")'].map((text) => [text]);
     assert.equal(
       formatCsv(["name"], rows),
-      `name\r\n'=1+1\r\n'+1\r\n'-1\r\n'@x\r\n'\t=x\r\n' =x\r\n'＝1\r\n"'=HYPERLINK(""x"")"\r\n`,
+      `name\r\n'=1+1\r\n'+1\r\n'-1\r\n'@x\r\n'?=x\r\n' =x\r\n'＝1\r\n"'=HYPERLINK(""x"")"\r\n`,
     );
     assert.equal(formatCsv(["cost"], [[-1.5]]), "cost\r\n-1.5\r\n");
   });

@@ -1,4 +1,6 @@
-// Comma-separated values after RFC 4180, safe to open in a spreadsheet.
+// Comma-separated values after RFC 4180, safe to open in a spreadsheet and to read in a terminal.
+
+import { toOneLine } from "../../base/clean-text.ts";
 
 export type CsvCell = string | number | boolean | null;
 
@@ -9,8 +11,8 @@ export function formatCsv(titles: readonly string[], rows: readonly (readonly Cs
 function formatCell(cell: CsvCell): string {
   if (cell === null) return "";
   if (typeof cell !== "string") return String(cell);
-  const safe = neutraliseFormula(cell);
-  return /[",\r\n]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  const safe = toOneLine(neutraliseFormula(cell));
+  return /[",]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /** A spreadsheet runs what begins like a formula; an apostrophe before it makes it a text (OWASP, "CSV Injection"). */

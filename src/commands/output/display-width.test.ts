@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { cutToWidth, measureWidth, padToWidth, toOneLine } from "./display-width.ts";
+import { cutToWidth, measureWidth, padToWidth, wrapText } from "./display-width.ts";
 
 describe("measureWidth()", () => {
   it("counts two columns for Chinese, fullwidth and emoji, none for combining marks", () => {
@@ -48,12 +48,17 @@ describe("padToWidth()", () => {
   });
 });
 
-describe("toOneLine()", () => {
-  it("lets nothing through that moves the cursor, colours, breaks the line or turns the direction", () => {
-    assert.equal(toOneLine("a\u001b[31mb\r\nc\u0007\u202ed\u2028e\u009b"), "a?[31mb??c??d?e?");
+describe("wrapText()", () => {
+  it("breaks at spaces alone, within the width, and loses nothing", () => {
+    assert.deepEqual(wrapText("the certificate ends in 3 d", 12), ["the", "certificate", "ends in 3 d"]);
+    assert.deepEqual(wrapText("", 10), [""]);
+    assert.deepEqual(wrapText("one two", Number.POSITIVE_INFINITY), ["one two"]);
+    const words = fc.array(fc.stringMatching(/^[a-z王]{1,20}$/), { minLength: 1 });
     fc.assert(
-      fc.property(fc.string({ unit: "binary" }), (text) => {
-        assert.doesNotMatch(toOneLine(text), /\p{C}|[\u2028\u2029]/u);
+      fc.property(words, fc.integer({ min: 1, max: 60 }), (list, width) => {
+        const lines = wrapText(list.join(" "), width);
+        assert.equal(lines.join(" "), list.join(" "));
+        for (const line of lines) assert.ok(measureWidth(line) <= width || !line.includes(" "), line);
       }),
     );
   });

@@ -29,17 +29,24 @@ export function cutToWidth(text: string, widthMax: number): string {
   return widthMax >= 1 ? `${cut}…` : "";
 }
 
+/** Lines of at most so many columns, broken at spaces; a word that is longer has a line of its own. At least one line. */
+export function wrapText(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (line === "" || measureWidth(longer) <= width) line = longer;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  return [...lines, line];
+}
+
 export function padToWidth(text: string, width: number, align: "left" | "right" = "left"): string {
   const filling = " ".repeat(Math.max(0, width - measureWidth(text)));
   return align === "left" ? text + filling : filling + text;
-}
-
-/**
- * What others chose (a user's, a model's, a key's name) must not move the cursor, colour the screen, or turn the
- * direction of writing: control and invisible characters become question marks.
- */
-export function toOneLine(text: string): string {
-  return text.replace(/\p{C}|[\u{2028}\u{2029}]/gu, "?");
 }
 
 function measureGrapheme(grapheme: string): number {

@@ -1,5 +1,6 @@
 // The two ways of an answer: a table or a few lines for a person at a terminal, JSON for whatever reads a pipe.
 
+import { toHarmlessJson } from "../../base/clean-text.ts";
 import type { Input, OptionSpec } from "../command.ts";
 import type { World } from "../world.ts";
 import { createStyle, type Style } from "./style.ts";
@@ -54,5 +55,5 @@ export function printTable<Row>(world: World, rows: readonly Row[], columns: rea
 }
 
 export function printJson(world: World, value: unknown): void {
-  world.print(JSON.stringify(value, null, 2));
+  world.print(toHarmlessJson(JSON.stringify(value, null, 2)));
 }

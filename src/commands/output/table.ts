@@ -1,6 +1,7 @@
 // Tables for people: columns as wide as their content on the screen, cut to the terminal's width.
 
-import { cutToWidth, measureWidth, padToWidth, toOneLine } from "./display-width.ts";
+import { toOneLine } from "../../base/clean-text.ts";
+import { cutToWidth, measureWidth, padToWidth } from "./display-width.ts";
 import type { Style, StyleName } from "./style.ts";
 
 export interface Column<Row> {
