@@ -132,7 +132,7 @@ export async function createApp(
     cache,
     scheduler,
     upstream,
-    relayBounds: { unsentBytesMax: bytesMax.unsentOfOne, unsentBudget },
+    relayBounds: (userId) => ({ unsentBytesMax: bytesMax.unsentOfOne, unsentBudget: unsentBudget.of(userId) }),
     settle,
     clock,
     rules: () => live.rules,
@@ -161,12 +161,12 @@ export async function createApp(
   };
   // Where others write records too, they are more than this process has counted.
   const stopChecking = books.store.kind === "sqlite" ? checkQuotasHourly(quotaCheck, clock) : () => {};
-  const controlSocket = createControlSocket(control, clock.wallNow, onFailure);
+  const controlSocket = createControlSocket(control, clock, onFailure);
   const routes = createRoutes();
   const server = createHttpServer({
     routes,
     clock,
-    bodyBudget: createByteBudget(bytesMax.bodies),
+    bodyBudget: createByteBudget(bytesMax.bodies, () => live.http.bodyBytesMax),
     settings: () => live.http,
     isDraining: () => calls.isDraining,
     control,

@@ -29,10 +29,10 @@ export interface Call {
   readonly signal: AbortSignal;
   abort(refusal: Refusal): void;
   /**
-   * The request, once. Its body is read within its bounds, and its bytes count against the shared budget until the call
-   * ends; of a large upload only the beginning is read.
+   * The request, once. Its body is read within its bounds, and its bytes count as the user's in the shared budget until the
+   * call ends; of a large upload only the beginning is read.
    */
-  receive(): Promise<Incoming>;
+  receive(userId: string): Promise<Incoming>;
   readonly client: Client;
   /** Says no: as a status while nothing was sent, as the stream's last event after that, not at all to who left. */
   refuse(refusal: Refusal): Promise<Exclude<Outcome, "served">>;

@@ -53,6 +53,7 @@ export function trackFlight(
 
   return {
     signal: attempt.signal,
+    userId: record.userId ?? "",
     upstreamKey: ticket.upstreamKey,
     onSent() {
       ticket.markSent();

@@ -26,7 +26,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
     rules.requireEndpoint(caller, call.endpoint);
 
     // 3. What is wanted, and where does it have to be asked for?
-    const wanted = call.endpoint.parseRequest(await call.receive(), rules.aliases);
+    const wanted = call.endpoint.parseRequest(await call.receive(caller.userId), rules.aliases);
     noteRequest(record, wanted);
     rules.requireModel(caller, wanted.model);
     const home = await objects.locate(caller, wanted);
@@ -60,7 +60,7 @@ export async function serveCall(call: Call, stages: Stages): Promise<void> {
 
         // 8. Pass it on, byte for byte, to the last one.
         const reviewed = await objects.review(caller, request, ticket.upstreamKey, answer);
-        await relay(reviewed, recording, record, stages.relayBounds, call.signal);
+        await relay(reviewed, recording, record, stages.relayBounds(caller.userId), call.signal);
         record.outcome = "served";
         if (isWorthKeeping(record)) turn.keep();
       }

@@ -26,6 +26,7 @@ export function toLive({ server, glm, rateLimit, cache }: LiveSettings): Live {
       bodyBytesMax: server.bodyBytesMax,
       uploadBytesMax: server.uploadBytesMax,
       writeStallMs: server.writeStallMs,
+      connectionsPerAddress: server.connectionsPerAddress,
       addresses: createAddressBook(server.trustedProxies, server.allowedHosts),
       heartbeats: server.heartbeatMs === null ? null : { intervalMs: server.heartbeatMs, graceMs, style },
       sendsIetfFields: server.sendsIetfFields,

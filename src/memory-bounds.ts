@@ -1,4 +1,5 @@
-// How many bytes may be in memory at once, of all calls together and of one alone.
+// How many bytes may be in memory at once, of all calls together and of one alone. One user may have an eighth of each
+// (base/byte-budget.ts).
 
 const mebibyte = 1024 * 1024;
 

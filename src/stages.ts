@@ -24,9 +24,10 @@ export interface Stages {
   readonly cache: Pick<AnswerCache, "open">;
   readonly scheduler: Pick<Scheduler, "admit" | "allowances">;
   readonly upstream: Pick<Upstream, "send">;
-  readonly relayBounds: RelayBounds;
   readonly settle: Settle;
   readonly clock: Clock;
+  /** How much of a user's answers may be unsent. */
+  relayBounds(userId: string): RelayBounds;
   /** What the configuration says now. */
   rules(): CallRules;
 }

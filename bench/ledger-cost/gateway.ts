@@ -89,6 +89,7 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
   }
 
   const rules = createCallRules(settings.glm.timeouts, [], new Map());
+  const unsentBudget = budget();
   const stages: Stages = {
     calls,
     identity,
@@ -107,7 +108,7 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
     cache: createAnswerCache({ settings: settings.cache, clock, unsentBudget: budget() }),
     scheduler,
     upstream,
-    relayBounds: { unsentBytesMax: 1024 * 1024, unsentBudget: budget() },
+    relayBounds: (userId) => ({ unsentBytesMax: 1024 * 1024, unsentBudget: unsentBudget.of(userId) }),
     settle,
     clock,
     rules: () => rules,
@@ -120,6 +121,7 @@ export async function openGateway(baseUrl: string, folder: string): Promise<Benc
       bodyBytesMax: 1024 * 1024,
       uploadBytesMax: 1024 * 1024,
       writeStallMs: 30_000,
+      connectionsPerAddress: 10_000,
       addresses: createAddressBook([]),
       heartbeats: null,
       sendsIetfFields: true,

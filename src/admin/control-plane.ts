@@ -49,7 +49,7 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
   }
 
   async function handle(request: IncomingMessage, response: ServerResponse, facts: ControlFacts): Promise<void> {
-    const reply = new Reply(request, response, facts.requestId, facts.language, clock);
+    const reply = new Reply(request, response, facts.requestId, facts.language);
     const client = new AbortController();
     response.once("close", () => client.abort(new Refusal("client_gone")));
     let stream: EventStream | null = null;
@@ -58,10 +58,15 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
       headers: request.headers,
       facts,
       operator: null,
-      readBody() {
+      readBody(holder) {
         if (client.signal.aborted) throw refusalOf(client.signal);
         if (!hasBody(request)) return Promise.resolve(null);
-        return readJsonBody(request, response, { bytesMax: bodyBytesMax, budget, clock }, client.signal);
+        return readJsonBody(
+          request,
+          response,
+          { bytesMax: bodyBytesMax, budget: budget.of(holder), clock },
+          client.signal,
+        );
       },
       openStream(headers) {
         for (const [name, value] of Object.entries(headers)) reply.setHeader(name, value);
@@ -71,7 +76,7 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
     };
     const app = await load();
     const answer = await app.answer(request.url ?? "/", visit);
-    if (stream === null) await sendAnswer(answer, response, reply);
+    if (stream === null) sendAnswer(answer, await app.readBytes(answer), response, reply);
   }
 
   async function request(method: string, path: string, body?: object, actor?: Actor): Promise<InProcessAnswer> {
@@ -88,7 +93,7 @@ export function createControlPlane(parts: ControlParts): ControlPlane {
         throw new Refusal("bad_request", { detail: "events come over a connection only" });
       },
     });
-    const text = await answer.text();
+    const text = (await app.readBytes(answer)).toString();
     const isJson = /json/.test(answer.headers.get("content-type") ?? "");
     const json: unknown = isJson && text !== "" ? JSON.parse(text) : undefined;
     return { status: answer.status, headers: Object.fromEntries(answer.headers), json };
@@ -110,14 +115,14 @@ async function loadWebApp(parts: ControlParts): Promise<WebApp> {
   return createWebApp(createRoutes(parts), parts);
 }
 
-async function sendAnswer(answer: Response, response: ServerResponse, reply: Reply): Promise<void> {
+function sendAnswer(answer: Response, bytes: Buffer, response: ServerResponse, reply: Reply): void {
   if (answer.status === 204) {
     if (response.headersSent || response.destroyed) return;
     response.writeHead(204, reply.headersWith([...answer.headers].flat())).end();
     return;
   }
   const type = answer.headers.get("content-type") ?? "application/octet-stream";
-  reply.send(answer.status, type, Buffer.from(await answer.arrayBuffer()), [...answer.headers].flat());
+  reply.send(answer.status, type, bytes, [...answer.headers].flat());
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

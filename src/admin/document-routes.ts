@@ -17,7 +17,12 @@ export function createDocumentRoutes(routes: readonly Route[], version: string):
       path: "/openapi.json",
       access: "public",
       summary: "This API as an OpenAPI document",
-      answer: { status: 200, description: "OpenAPI 3.1", schema: z.record(z.string(), z.unknown()) },
+      answer: {
+        status: 200,
+        description: "OpenAPI 3.1",
+        schema: z.record(z.string(), z.unknown()),
+        isConstant: true,
+      },
       handle() {
         document ??= { ...describeApi([loginRoute, ...routes, ...own], version) };
         return document;
@@ -28,7 +33,13 @@ export function createDocumentRoutes(routes: readonly Route[], version: string):
       path: "/docs",
       access: "public",
       summary: "This API as a page to read",
-      answer: { status: 200, description: "A page", schema: z.string(), contentType: "text/html; charset=utf-8" },
+      answer: {
+        status: 200,
+        description: "A page",
+        schema: z.string(),
+        contentType: "text/html; charset=utf-8",
+        isConstant: true,
+      },
       handle({ facts, setHeader }) {
         for (const [name, value] of Object.entries(docsPageHeaders)) setHeader(name, value);
         return renderDocsPage(facts.language);

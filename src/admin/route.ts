@@ -73,6 +73,8 @@ export interface AnswerDefinition<Answer extends z.ZodType> {
   readonly schema?: Answer;
   /** Default: JSON. */
   readonly contentType?: string;
+  /** It is the same object, or one of a few texts, each time: made into bytes once. Default: no. */
+  readonly isConstant?: boolean;
 }
 
 /** A route as the rest of the control plane sees it, its types behind it. */

@@ -104,7 +104,13 @@ export function createSessionRoutes(parts: ControlParts): readonly Route[] {
     access: "public",
     summary: "The page for the first administrator",
     details: "Opened by the link in the log; its secret stands after the `#`, which browsers do not send.",
-    answer: { status: 200, description: "A page", schema: z.string(), contentType: "text/html; charset=utf-8" },
+    answer: {
+      status: 200,
+      description: "A page",
+      schema: z.string(),
+      contentType: "text/html; charset=utf-8",
+      isConstant: true,
+    },
     handle({ facts, setHeader }) {
       for (const [name, value] of Object.entries(setupPageHeaders)) setHeader(name, value);
       return renderSetupPage(facts.language);

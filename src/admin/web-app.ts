@@ -14,18 +14,24 @@ import { clearSessionCookie, isTimeToRenew, readSessionCookie, writeSessionCooki
 
 /** A visit, and how to reach what Hono need not know of: the connection behind it. */
 export interface WebVisit extends Visit {
-  /** The body's bytes, bounded; null: there is none. */
-  readBody(): Promise<Buffer | null>;
+  /** The body's bytes, bounded, as what the holder has in memory; null: there is none. */
+  readBody(holder: string): Promise<Buffer | null>;
   openStream(headers: Readonly<Record<string, string>>): EventStream;
 }
 
 export interface WebApp {
   /** `target` is the path with its query, as it came. Never rejects for what a visitor did. */
   answer(target: string, visit: WebVisit): Promise<Response>;
+  /** The body of what it answered. Once. */
+  readBytes(answer: Response): Promise<Buffer>;
 }
+
+const jsonType = "application/json; charset=utf-8";
 
 export function createWebApp(routes: readonly Route[], parts: ControlParts): WebApp {
   const crowd = createCrowd();
+  const constants = new Map<unknown, Buffer>();
+  const bytesOf = new WeakMap<Response, Buffer>();
   const app = new Hono<{ Bindings: WebVisit }>();
   for (const route of routes) {
     app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(.+?)\}/g, ":$1"), (context) =>
@@ -57,12 +63,22 @@ export function createWebApp(routes: readonly Route[], parts: ControlParts): Web
         setHeader: (name, value) => headers.set(name, value),
         openStream: () => visit.openStream(Object.fromEntries(headers)),
         isStillAllowed: () => visitor?.isStillAllowed() ?? Promise.resolve(true),
-        readBody: async () => parseBody(await visit.readBody()),
+        readBody: async () => parseBody(await visit.readBody(visitor?.actor.name ?? `address ${visit.facts.address}`)),
       });
-      return toResponse(route, result, headers);
+      return route.answer.isConstant ? toConstant(route, result, headers) : toResponse(route, result, headers);
     } catch (error) {
       return refuse(error, visit, headers);
     }
+  }
+
+  /** Its bytes stay apart: a web Response would copy them each time, and who does not read them holds the copies. */
+  function toConstant({ answer }: Route, result: unknown, headers: Headers): Response {
+    const bytes = constants.get(result) ?? Buffer.from(toText(answer, result));
+    constants.set(result, bytes);
+    headers.set("content-type", answer.contentType ?? jsonType);
+    const response = new Response(null, { status: answer.status, headers });
+    bytesOf.set(response, bytes);
+    return response;
   }
 
   /** A session that is used goes on: it gets a new token once a minute. */
@@ -95,6 +111,7 @@ export function createWebApp(routes: readonly Route[], parts: ControlParts): Web
   }
 
   return {
+    readBytes: async (answer) => bytesOf.get(answer) ?? Buffer.from(await answer.arrayBuffer()),
     async answer(target, visit) {
       // The reply leaves out the body of a HEAD request, and nothing else.
       const method = visit.method === "HEAD" ? "GET" : visit.method;
@@ -117,9 +134,12 @@ const unspeakable = /^(?:connect|trace|track)$/i;
 
 function toResponse({ answer }: Route, result: unknown, headers: Headers): Response {
   if (answer.status === 204) return new Response(null, { status: 204, headers });
-  headers.set("content-type", answer.contentType ?? "application/json; charset=utf-8");
-  const isText = answer.contentType !== undefined;
-  return new Response(isText ? String(result) : JSON.stringify(result), { status: answer.status, headers });
+  headers.set("content-type", answer.contentType ?? jsonType);
+  return new Response(toText(answer, result), { status: answer.status, headers });
+}
+
+function toText({ contentType }: Route["answer"], result: unknown): string {
+  return contentType === undefined ? JSON.stringify(result) : String(result);
 }
 
 /** No host that a visitor names means anything here. */

@@ -121,6 +121,12 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
     () => "Cannot speak this HTTP version: use HTTP/1.1.",
     () => "不支持该 HTTP 版本：请使用 HTTP/1.1。",
   ],
+  too_many_connections: [
+    (f) =>
+      `Cannot take the connection: ${f.limit} from this address are open (the limit is server.connections_per_address). Close some or reuse them; a proxy belongs into server.trusted_proxies.`,
+    (f) =>
+      `无法接受连接：该地址已有 ${f.limit} 个连接（上限由 server.connections_per_address 设置）。请关闭或复用连接；代理应写入 server.trusted_proxies。`,
+  ],
   queue_full: [
     (f) => `Cannot queue the call: ${f.waiting} are waiting (limit ${f.limit}). Retry in about ${about(f)} s.`,
     (f) => `队列已满：正在排队 ${f.waiting} 个（上限 ${f.limit}）。请在约 ${about(f)} 秒后重试。`,
@@ -142,8 +148,9 @@ const words: Record<RefusalReason, readonly [en: Words, zh: Words]> = {
     (f) => `排队超时：已等待 ${seconds(f.elapsedMs)} 秒（上限 ${seconds(f.limit)} 秒）。请在约 ${about(f)} 秒后重试。`,
   ],
   memory_full: [
-    (f) => `Cannot take the call now: the gateway's buffers are full. Retry in about ${about(f)} s.`,
-    (f) => `暂时无法处理：网关缓冲区已满。请在约 ${about(f)} 秒后重试。`,
+    (f) =>
+      `Cannot take the call now: the gateway's buffers, or the part of them that one user may have, are full. Retry in about ${about(f)} s.`,
+    (f) => `暂时无法处理：网关缓冲区（或单个用户可用的部分）已满。请在约 ${about(f)} 秒后重试。`,
   ],
   shutting_down: [
     (f) => `Cannot go on: the gateway is shutting down. Retry in about ${about(f)} s.`,

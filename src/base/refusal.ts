@@ -54,6 +54,7 @@ const rules = {
   expectation_failed: rule(417, "invalid_request_error"),
   headers_too_large: rule(431, "invalid_request_error"),
   version_not_supported: rule(505, "invalid_request_error"),
+  too_many_connections: rule(429, "rate_limit_error", true),
 
   // The queue.
   queue_full: rule(429, "rate_limit_error", true),

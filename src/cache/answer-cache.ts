@@ -7,7 +7,7 @@
 //     └──── somebody asks ────▶ replay waits ──▶ true, or its turn to ask when that one failed
 
 import { hash } from "node:crypto";
-import type { ByteBudget } from "../base/byte-budget.ts";
+import type { SharedByteBudget } from "../base/byte-budget.ts";
 import type { Client } from "../base/client.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
@@ -38,7 +38,7 @@ export interface CacheGauges {
 
 /** A call that may be answered from the cache. */
 export interface CacheWish {
-  /** Who may have the answer: nobody else ever sees it. */
+  /** The user who may have the answer: nobody else ever sees it. */
   readonly scope: string;
   readonly endpoint: string;
   readonly model: string;
@@ -74,7 +74,7 @@ export interface AnswerCacheOptions {
   readonly settings: CacheSettings;
   readonly clock: Clock;
   /** Bytes that may be unsent to clients, all together. */
-  readonly unsentBudget: ByteBudget;
+  readonly unsentBudget: SharedByteBudget;
 }
 
 export function createAnswerCache({ settings: initial, clock, unsentBudget }: AnswerCacheOptions): AnswerCache {
@@ -109,11 +109,12 @@ export function createAnswerCache({ settings: initial, clock, unsentBudget }: An
       note(state);
       if (answer === null) return false;
       const size = sizeOf(answer);
-      if (!unsentBudget.take(size)) throw new Refusal("memory_full", { retryAfterMs: 1_000 });
+      const unsent = unsentBudget.of(wish?.scope ?? "");
+      if (!unsent.take(size)) throw new Refusal("memory_full", { retryAfterMs: 1_000 });
       try {
         await replayTo(client, answer);
       } finally {
-        unsentBudget.give(size);
+        unsent.give(size);
       }
       return true;
     }

@@ -33,6 +33,7 @@ const comparedKeys: readonly ComparedKey[] = [
   { name: "server.upload_limit_bytes", isLive: true, read: ({ server }) => server.uploadBytesMax },
   { name: "server.shutdown_grace_seconds", isLive: true, read: ({ server }) => toSeconds(server.shutdownGraceMs) },
   { name: "server.write_stall_seconds", isLive: true, read: ({ server }) => toSeconds(server.writeStallMs) },
+  { name: "server.connections_per_address", isLive: true, read: ({ server }) => server.connectionsPerAddress },
   { name: "server.trusted_proxies", isLive: true, read: ({ server }) => server.trustedProxies.join(", ") },
   { name: "server.allowed_hosts", isLive: true, read: ({ server }) => server.allowedHosts.join(", ") },
   { name: "server.heartbeat_seconds", isLive: true, read: ({ server }) => toSeconds(server.heartbeatMs) },

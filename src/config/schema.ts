@@ -145,6 +145,11 @@ const sections = {
       { fallback: 30 },
     ),
     write_stall_seconds: key(seconds, "A client that takes no byte for so long is cut.", { fallback: 30 }),
+    connections_per_address: key(
+      wholeNumber(1, 10_000),
+      "Connections that one address may have open, this machine's too; trusted proxies have no such limit.",
+      { fallback: 256 },
+    ),
     heartbeat_seconds: key(
       decimal(0.1, 3_600, "number of seconds"),
       "How often a streaming call that waits in the queue gets a sign of life; never when unset.",

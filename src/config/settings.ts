@@ -39,6 +39,8 @@ export interface ServerSettings {
   readonly shutdownGraceMs: number;
   /** A client that takes no byte of its answer for so long is cut. */
   readonly writeStallMs: number;
+  /** Connections that one address may have open, unless it is a trusted proxy's. */
+  readonly connectionsPerAddress: number;
   /** Addresses or CIDR ranges whose forwarding headers are believed. */
   readonly trustedProxies: readonly string[];
   /** Empty: the control plane answers under any name. */

@@ -24,6 +24,7 @@ export function toSettings(content: ConfigContent, dataFolder: string, proxy: Pr
       uploadBytesMax: server.upload_limit_bytes,
       shutdownGraceMs: toMs(server.shutdown_grace_seconds),
       writeStallMs: toMs(server.write_stall_seconds),
+      connectionsPerAddress: server.connections_per_address,
       trustedProxies: server.trusted_proxies,
       allowedHosts: server.allowed_hosts,
       heartbeatMs: toMsOrNull(server.heartbeat_seconds),

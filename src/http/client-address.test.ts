@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { describe, it } from "node:test";
-import { createAddressBook } from "./client-address.ts";
+import { createAddressBook, toCountedAddress } from "./client-address.ts";
 
 function from(remoteAddress: string, forwarded?: string): IncomingMessage {
   const headers = forwarded === undefined ? {} : { "x-forwarded-for": forwarded };
@@ -89,4 +89,21 @@ describe("createAddressBook().isNear()", () => {
     assert.equal(isNear(from("10.0.0.1", "192.168.1.2")), true);
     assert.equal(isNear(from("10.0.0.1", "8.8.8.8")), false);
   });
+});
+
+describe("toCountedAddress()", () => {
+  const cases: Record<string, string> = {
+    "127.0.0.2": "127.0.0.2",
+    "::ffff:10.1.2.3": "10.1.2.3",
+    "2001:db8:1:2:3:4:5:6": "2001:db8:1:2",
+    "2001:0DB8:0001:0002::1": "2001:db8:1:2",
+    "2001:db8::1": "2001:db8:0:0",
+    "fe80::1%eth0": "fe80:0:0:0",
+    "::1": "0:0:0:0",
+    "::": "0:0:0:0",
+    unknown: "unknown",
+  };
+  for (const [address, counted] of Object.entries(cases)) {
+    it(`counts ${address} as ${counted}`, () => assert.equal(toCountedAddress(address), counted));
+  }
 });

@@ -14,6 +14,8 @@ export interface AddressBook {
   isNear(request: IncomingMessage): boolean;
   /** Whether the host that the request names is one of `server.allowed_hosts`, where there are any. */
   isAllowedHost(request: IncomingMessage): boolean;
+  /** Whether the address of a socket is a trusted proxy's. */
+  isProxy(address: string): boolean;
   /** Whether the client speaks TLS to a trusted proxy in front of us. We speak none ourselves. */
   isSecure(request: IncomingMessage): boolean;
 }
@@ -60,6 +62,7 @@ export function createAddressBook(
 
   return {
     findClient,
+    isProxy: (address) => contains(trusted, plain(address)),
     isNear(request) {
       const { headers } = request;
       const client = findClient(request);
@@ -97,6 +100,21 @@ function contains(list: BlockList, address: string): boolean {
 function readHop(hop: string): string {
   const text = /^"(.*)"$/.exec(hop)?.[1] ?? hop;
   return /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1] ?? /^([\d.]+):\d{1,5}$/.exec(text)?.[1] ?? text;
+}
+
+/** What counts as one address: of IPv6 the network (/64), within which a client may have as many as it likes. */
+export function toCountedAddress(address: string): string {
+  const own = plain(address);
+  if (isIP(own) !== 6) return own;
+  const [before = "", after] = own.replace(/%.*/, "").split("::");
+  const groups = before === "" ? [] : before.split(":");
+  const last = after === undefined || after === "" ? [] : after.split(":");
+  const zeros = after === undefined ? 0 : Math.max(0, 8 - groups.length - last.length);
+  const all = [...groups, ...Array<string>(zeros).fill("0"), ...last];
+  return all
+    .slice(0, 4)
+    .map((group) => group.toLowerCase().replace(/^0+(?=.)/, ""))
+    .join(":");
 }
 
 /** IPv4 in IPv6's clothes is IPv4. */

@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { createManualClock } from "../../test/support/manual-clock.ts";
 import { type ControlFacts, type ControlHandler, createControlSocket, socketPathBytesMax } from "./control.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "glm-proxy-control-"));
@@ -36,11 +37,7 @@ function get(url: string, headers: Record<string, string> = {}): Promise<string>
 }
 
 describe("the control socket", () => {
-  const socket = createControlSocket(
-    handler,
-    () => 0,
-    (error) => failures.push(error),
-  );
+  const socket = createControlSocket(handler, createManualClock(), (error) => failures.push(error));
   before(async () => {
     // What a process that was killed leaves behind.
     const bind = `process.umask(0o177);
@@ -76,12 +73,7 @@ describe("the control socket", () => {
   it("leaves alone a socket at which another process answers, and one that it did not make", async () => {
     const other = join(folder, "other.sock");
     const server = createServer();
-    const listen = () =>
-      createControlSocket(
-        handler,
-        () => 0,
-        () => {},
-      ).listen(other);
+    const listen = () => createControlSocket(handler, createManualClock(), () => {}).listen(other);
     await new Promise<void>((resolve) => server.listen(other, resolve));
     for (const [mode, message] of [
       [0o755, /other\.sock is not a socket of this gateway/],
@@ -97,14 +89,9 @@ describe("the control socket", () => {
 
   it("refuses a path that the system could not bind, and leaves nothing there", async () => {
     const long = join(folder, "x".repeat(socketPathBytesMax));
-    await assert.rejects(
-      createControlSocket(
-        handler,
-        () => 0,
-        () => {},
-      ).listen(long),
-      { reason: "bad_request" },
-    );
+    await assert.rejects(createControlSocket(handler, createManualClock(), () => {}).listen(long), {
+      reason: "bad_request",
+    });
     assert.ok(!existsSync(long));
   });
 });

@@ -5,9 +5,11 @@ import { lstatSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
+import type { Clock } from "../base/clock.ts";
 import { describeKind, ForeignFileError } from "../base/own-files.ts";
 import { Refusal } from "../base/refusal.ts";
 import { chooseLanguage, type Language } from "../base/refusal-words.ts";
+import { createConnections } from "./connections.ts";
 import { chooseRequestId } from "./request-id.ts";
 
 export interface ControlHandler {
@@ -47,18 +49,24 @@ export function controlSocketFile(dataFolder: string): string {
 }
 
 const connectionsMax = 64;
+const writeStallMs = 30_000;
 const socketMode = 0o600;
 
 export function createControlSocket(
   handler: ControlHandler,
-  wallNow: () => number,
+  clock: Clock,
   onFailure: (error: unknown, requestId: string) => void,
 ): ControlSocket {
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 });
   server.maxConnections = connectionsMax;
-  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+  // Who can open it is the operator: there is nobody to tell apart by address.
+  const settings = { perAddressMax: null, isProxy: () => false, writeStallMs };
+  const connections = createConnections(server, { clock, settings: () => settings, formatRefusal: () => "" });
+  server.on("request", connections.inTurn(serve));
+
+  function serve(request: IncomingMessage, response: ServerResponse): void {
     const facts: ControlFacts = {
-      requestId: chooseRequestId(request.headers["x-request-id"], wallNow()),
+      requestId: chooseRequestId(request.headers["x-request-id"], clock.wallNow()),
       address: "local",
       isSecure: false,
       isAllowedHost: true,
@@ -69,7 +77,7 @@ export function createControlSocket(
       onFailure(error, facts.requestId);
       response.destroy();
     });
-  });
+  }
 
   return {
     async listen(path) {

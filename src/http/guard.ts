@@ -17,9 +17,20 @@ const secretNames =
   /^(?:x?api|access|secret|auth|private)?key$|^(?:access|refresh|session|auth|api|bearer|id)?token$|^(?:client|api)?secret$|^(?:pass(?:word|wd|phrase)?|pwd|sk|authorization|auth|bearer|credentials?|jwt)$/;
 
 export function guardRequest(request: IncomingMessage): string {
+  // What has no version at all is 0.9 to Node's parser.
+  if (request.httpVersionMajor === 0) throw bad("it has no version that HTTP/1.1 knows");
   if (request.httpVersionMajor !== 1 || request.httpVersionMinor > 1) throw new Refusal("version_not_supported");
   checkHeaders(request);
-  return toCanonicalPath(request.url ?? "");
+  request.url = toOriginForm(request.url ?? "", request.headers.host ?? "");
+  return toCanonicalPath(request.url);
+}
+
+/** A target may name the host that it is for (RFC 9112, 3.2.2), as long as that is the one that Host names. */
+function toOriginForm(target: string, host: string): string {
+  if (target.startsWith("/") || host === "") return target;
+  const [start = ""] = /^http:\/\/[^/?]*/i.exec(target) ?? [];
+  if (start.slice("http://".length).toLowerCase() !== host.toLowerCase()) return target;
+  return target.startsWith("/", start.length) ? target.slice(start.length) : `/${target.slice(start.length)}`;
 }
 
 function toCanonicalPath(target: string): string {

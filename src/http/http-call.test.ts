@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { request as openRequest } from "node:http";
 import { connect } from "node:net";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { until } from "../../test/support/gateway.ts";
 import { createManualClock, type ManualClock } from "../../test/support/manual-clock.ts";
 import type { StreamedAnswer, WholeAnswer } from "../base/answer.ts";
 import { createByteBudget } from "../base/byte-budget.ts";
@@ -36,11 +37,12 @@ before(async () => {
     routes: new Map([["/call", { POST: { access: "call", endpoint: chatEndpoint } }]]),
     control: null,
     clock,
-    bodyBudget: createByteBudget(1_000),
+    bodyBudget: createByteBudget(1_000, () => 1_000),
     settings: () => ({
       bodyBytesMax: 5_000,
       uploadBytesMax: 5_000,
       writeStallMs: 60_000,
+      connectionsPerAddress: 100,
       addresses: createAddressBook([]),
       heartbeats,
       sendsIetfFields: true,
@@ -61,7 +63,10 @@ after(async () => {
   await closed;
 });
 
-beforeEach(() => assert.equal(clock.armedCount, 0, "a timer was left behind"));
+/** While a connection is open: the look at all of them, which is armed again and again. */
+const lookCount = 1;
+
+beforeEach(() => until("no timer is left behind", () => clock.armedCount === 0));
 
 interface Exchange {
   readonly status: number;
@@ -73,7 +78,7 @@ interface Exchange {
 async function exchange(play: (call: Call) => Promise<void>, headers: Record<string, string> = {}): Promise<Exchange> {
   const served = Promise.withResolvers<void>();
   serveCall = async (call) => {
-    await call.receive();
+    await call.receive("ada");
     await play(call).then(served.resolve, served.reject);
   };
   const answered = Promise.withResolvers<Exchange>();
@@ -177,7 +182,7 @@ describe("signs of life", () => {
   it("do not come to who asked for no stream", async () => {
     const { text } = await exchange(async (call) => {
       call.noteQueued(at(1, 0), false);
-      assert.equal(clock.armedCount, 0);
+      assert.equal(clock.armedCount, lookCount);
       await call.client.sendWhole(whole);
     });
     assert.equal(text, "{}");
@@ -189,7 +194,7 @@ describe("signs of life", () => {
       call.noteQueued(at(1, 0), true);
       await clock.advance(2_000);
       outcome = await call.refuse(new Refusal("queue_timeout", { elapsedMs: 5_000, limit: 5_000 }));
-      assert.equal(clock.armedCount, 0);
+      assert.equal(clock.armedCount, lookCount);
     });
     assert.equal(status, 200);
     assert.match(text, /^: waiting, position 1, about 0 s\ndata: \{"error":\{.*"queue_timeout".*\}\}\n\n$/);
@@ -222,10 +227,10 @@ describe("signs of life", () => {
       socket.write("POST /call HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}");
       const call = await opened.promise;
       await clock.advance(waitedMs);
-      assert.equal(clock.armedCount, 1);
+      assert.equal(clock.armedCount, lookCount + 1);
       socket.destroy();
       await left.promise;
-      assert.equal(clock.armedCount, 0);
+      assert.ok(clock.armedCount <= lookCount);
       assert.equal(await call.refuse(new Refusal("client_gone")), "cancelled");
     }
   });

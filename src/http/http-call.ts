@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { StreamedAnswer, WholeAnswer } from "../base/answer.ts";
-import type { ByteBudget } from "../base/byte-budget.ts";
+import type { SharedByteBudget } from "../base/byte-budget.ts";
 import type { Client } from "../base/client.ts";
 import type { Clock } from "../base/clock.ts";
 import { type TrafficClass, trafficClasses } from "../base/principal.ts";
@@ -13,6 +13,7 @@ import type { QuotaStanding } from "../quota/quotas.ts";
 import type { Endpoint, Incoming } from "../surfaces/endpoint.ts";
 import { createFormReader } from "../surfaces/form-reader.ts";
 import { readJsonBody, requireIdentity } from "./body.ts";
+import type { Connection } from "./connection.ts";
 import { readCredential } from "./credentials.ts";
 import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./heartbeats.ts";
 import { toIetfFields, toOpenAiFields } from "./limit-fields.ts";
@@ -37,8 +38,8 @@ export interface HttpCallOptions {
   readonly path: string;
   readonly bodyBytesMax: number;
   readonly uploadBytesMax: number;
-  readonly bodyBudget: ByteBudget;
-  readonly writeStallMs: number;
+  readonly bodyBudget: SharedByteBudget;
+  readonly connection: Connection;
   /** Null: who waits gets no sign of life. */
   readonly heartbeats: HeartbeatSettings | null;
   readonly sendsIetfFields: boolean;
@@ -87,8 +88,7 @@ export class HttpCall implements Call, Client {
     this.#tellQueue({ waitedMs: 0 });
     // Writing to a client that is going away fails in its own time; "close" tells.
     response.on("error", () => {});
-    // Before Node's own listener, which arms the socket's timer anew: the next pipelined response shares the socket.
-    response.prependOnceListener("finish", () => response.setTimeout(0));
+    options.connection.onStall = () => this.abort(new Refusal("client_stalled"));
     // The response's "close", not the request's, tells that the client has left (nodejs/node documents both).
     response.once("close", () => {
       if (!response.writableFinished) this.abort(new Refusal("client_gone"));
@@ -100,11 +100,11 @@ export class HttpCall implements Call, Client {
     this.#controller.abort(refusal);
   };
 
-  async receive(): Promise<Incoming> {
+  async receive(userId: string): Promise<Incoming> {
     const { request, path } = this.#options;
     const { headers, url = "" } = request;
     const queryAt = url.indexOf("?");
-    const received = await this.#receiveBody();
+    const received = await this.#receiveBody(userId);
     return {
       ...received,
       path,
@@ -114,10 +114,10 @@ export class HttpCall implements Call, Client {
     };
   }
 
-  async #receiveBody(): Promise<Pick<Incoming, "body" | "upload" | "form">> {
-    const { request, endpoint, bodyBytesMax, uploadBytesMax, bodyBudget: budget, clock } = this.#options;
+  async #receiveBody(userId: string): Promise<Pick<Incoming, "body" | "upload" | "form">> {
+    const { request, endpoint, bodyBytesMax, uploadBytesMax, bodyBudget, clock } = this.#options;
     const { "content-type": type = "", "content-encoding": coding } = request.headers;
-    const bounds = { bytesMax: bodyBytesMax, budget, clock };
+    const bounds = { bytesMax: bodyBytesMax, budget: bodyBudget.of(userId), clock };
     if (endpoint.takes === "nothing") return { body: Buffer.alloc(0), upload: null, form: null };
     if (endpoint.takes === "json" || !/^multipart\/form-data\b/i.test(type)) {
       return { body: await readJsonBody(request, this.#response, bounds, this.signal), upload: null, form: null };
@@ -191,16 +191,9 @@ export class HttpCall implements Call, Client {
   }
 
   write(bytes: Buffer): boolean {
-    this.#body ??= openStreamBody(this.#response, this.#noteDrained);
-    const isCaughtUp = this.#body.write(bytes);
-    if (!isCaughtUp) this.#watchStall();
-    return isCaughtUp;
+    this.#body ??= openStreamBody(this.#response, () => this.#onDrained());
+    return this.#body.write(bytes);
   }
-
-  #noteDrained = (): void => {
-    this.#response.setTimeout(0);
-    this.#onDrained();
-  };
 
   get unsentBytes(): number {
     return this.#response.writableLength;
@@ -236,8 +229,6 @@ export class HttpCall implements Call, Client {
     if (this.#isStream && !this.#isBytes && !response.writableEnded) {
       response.end(surface.formatStreamError(refusal, reply.requestId, reply.language));
     } else response.destroy();
-    // A client that does not read its last event either is cut by the stall timer.
-    this.#watchStall();
     return this.#hasAnswered ? "cut" : "refused";
   }
 
@@ -279,21 +270,10 @@ export class HttpCall implements Call, Client {
     this.#options.reply.setHeader("x-upstream-request-id", answer.upstreamRequestId);
   }
 
-  /** Cuts the client when it takes no byte for too long. Node's socket timer sees partial progress. */
-  #watchStall(): void {
-    this.#response.setTimeout(this.#options.writeStallMs);
-    if (this.#response.listenerCount("timeout") > 0) return;
-    this.#response.once("timeout", () => {
-      this.abort(new Refusal("client_stalled"));
-      this.#response.socket?.resetAndDestroy();
-    });
-  }
-
   #untilSent(): Promise<void> {
     const response = this.#response;
     if (response.writableFinished) return Promise.resolve();
     if (this.signal.aborted) return Promise.reject(refusalOf(this.signal));
-    this.#watchStall();
     return new Promise((resolve, reject) => {
       response.once("finish", resolve);
       this.signal.addEventListener("abort", () => reject(refusalOf(this.signal)), { once: true });

@@ -2,9 +2,9 @@
 // bodies, and refusals with what clients need to know to come back at the right time.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Clock } from "../base/clock.ts";
 import type { Refusal } from "../base/refusal.ts";
 import type { Language } from "../base/refusal-words.ts";
+import { expectsContinue } from "./body.ts";
 
 export type RefusalFormat = (refusal: Refusal, requestId: string, language: Language) => string;
 
@@ -13,26 +13,22 @@ export type HeaderFields = readonly string[];
 
 /** When to come back, for retryable refusals that do not know better. */
 const retryAfterMsDefault = 1_000;
-/** A request's unread rest up to this size is read and dropped, so that its connection can be used again. */
+/** A request's unread rest up to this size may still come, for a moment, so that its connection can be used again. */
 const unreadBytesMax = 64 * 1024;
-/** How long a client may go on sending after its answer. */
-const lingerMs = 1_000;
 
 export class Reply {
   readonly requestId: string;
   readonly language: Language;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #clock: Clock;
   /** A plain list: an object that gets its keys one by one costs V8 several times as much. */
   readonly #fields: string[];
 
-  constructor(request: IncomingMessage, response: ServerResponse, requestId: string, language: Language, clock: Clock) {
+  constructor(request: IncomingMessage, response: ServerResponse, requestId: string, language: Language) {
     this.requestId = requestId;
     this.language = language;
     this.#request = request;
     this.#response = response;
-    this.#clock = clock;
     this.#fields = ["x-request-id", requestId, "cache-control", "no-store", "x-content-type-options", "nosniff"];
   }
 
@@ -59,36 +55,16 @@ export class Reply {
     const fields = this.headersWith(more);
     put(fields, "content-type", contentType);
     put(fields, "content-length", String(bytes.length));
-    if (canKeepConnection(request)) {
-      response.writeHead(status, fields);
-      // A HEAD request is answered with the head that GET would have.
-      if (request.method === "HEAD") response.end();
-      else response.end(bytes);
-    } else {
-      put(fields, "connection", "close");
-      this.#endAfterRequest(status, fields, bytes);
-    }
+    if (!canKeepConnection(request)) put(fields, "connection", "close");
+    response.writeHead(status, fields);
+    // A HEAD request is answered with the head that GET would have.
+    if (request.method === "HEAD") response.end();
+    else response.end(bytes);
   }
 
   refuse(refusal: Refusal, format: RefusalFormat): void {
     const body = format(refusal, this.requestId, this.language);
     this.send(refusal.status, "application/json; charset=utf-8", body, adviceOf(refusal));
-  }
-
-  /**
-   * The client still sends a body that nobody reads. Closing at once would reset the connection and could destroy
-   * the answer before it is read, so the answer goes out, the rest is dropped, and the end comes a little later.
-   */
-  #endAfterRequest(status: number, fields: string[], bytes: Buffer): void {
-    const [request, response] = [this.#request, this.#response];
-    response.writeHead(status, fields);
-    if (request.method !== "HEAD") response.write(bytes);
-    const end = () => {
-      cancel();
-      response.end();
-    };
-    const cancel = this.#clock.after(lingerMs, end);
-    request.once("end", end).once("error", end).once("close", end).resume();
   }
 }
 
@@ -109,7 +85,7 @@ function canKeepConnection(request: IncomingMessage): boolean {
   if (request.complete || request.destroyed) return true;
   const length = request.headers["content-length"];
   // Who asked first ("expect: 100-continue") sends nothing when told no.
-  if (request.headers.expect !== undefined) return false;
+  if (expectsContinue(request)) return false;
   if (length === undefined) return request.headers["transfer-encoding"] === undefined;
   return Number(length) <= unreadBytesMax;
 }
@@ -120,7 +96,7 @@ export function retryAfterMsOf(refusal: Refusal): number | null {
 }
 
 /** Headers by which clients, SDKs and browsers learn what to do about a refusal. */
-function adviceOf(refusal: Refusal): HeaderFields {
+export function adviceOf(refusal: Refusal): HeaderFields {
   const fields = ["x-should-retry", String(refusal.shouldRetry)];
   const retryAfterMs = retryAfterMsOf(refusal);
   if (retryAfterMs !== null) {

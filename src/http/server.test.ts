@@ -13,7 +13,7 @@ import { createAddressBook } from "./client-address.ts";
 import { createHttpServer, type HttpServer } from "./server.ts";
 
 describe("createHttpServer()", () => {
-  const bodyBudget = createByteBudget(1_000);
+  const bodyBudget = createByteBudget(1_000, () => 1_000);
   const failures: unknown[] = [];
   let server: HttpServer;
   let port: number;
@@ -29,6 +29,7 @@ describe("createHttpServer()", () => {
         bodyBytesMax: 5_000,
         uploadBytesMax: 5_000,
         writeStallMs: 1_000,
+        connectionsPerAddress: 100,
         addresses: createAddressBook([]),
         heartbeats: null,
         sendsIetfFields: true,
@@ -55,7 +56,7 @@ describe("createHttpServer()", () => {
     const held = Promise.withResolvers<void>();
     serveCall = async (call) => {
       try {
-        await call.receive();
+        await call.receive("ada");
         await held.promise;
         await call.client.sendWhole({
           kind: "whole",
@@ -84,7 +85,7 @@ describe("createHttpServer()", () => {
 
   it("gives a body's bytes back when its client leaves in the middle", async () => {
     serveCall = async (call) => {
-      await call.receive().catch(() => {});
+      await call.receive("ada").catch(() => {});
     };
     const socket = connect(port, "127.0.0.1");
     socket.on("error", () => {});

@@ -3,7 +3,7 @@
 
 import { createServer, type IncomingMessage, maxHeaderSize, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { ByteBudget } from "../base/byte-budget.ts";
+import type { SharedByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Caller } from "../base/principal.ts";
 import { Refusal, toRefusal } from "../base/refusal.ts";
@@ -11,12 +11,14 @@ import { chooseLanguage } from "../base/refusal-words.ts";
 import type { Call } from "../call.ts";
 import { readJsonBody } from "./body.ts";
 import type { AddressBook } from "./client-address.ts";
+import type { Connection } from "./connection.ts";
+import { createConnections } from "./connections.ts";
 import type { ControlHandler } from "./control.ts";
 import { readCredential } from "./credentials.ts";
 import { guardRequest } from "./guard.ts";
 import type { HeartbeatSettings } from "./heartbeats.ts";
 import { HttpCall } from "./http-call.ts";
-import { type RefusalFormat, Reply } from "./reply.ts";
+import { adviceOf, type RefusalFormat, Reply } from "./reply.ts";
 import { chooseRequestId } from "./request-id.ts";
 import { type CallRoute, findRoute, type IdentifiedRoute, type PublicRoute, type RouteTable } from "./routes.ts";
 
@@ -24,7 +26,7 @@ export interface HttpServerOptions {
   readonly routes: RouteTable;
   readonly clock: Clock;
   /** Bytes of request bodies that may be in memory, all requests together. */
-  readonly bodyBudget: ByteBudget;
+  readonly bodyBudget: SharedByteBudget;
   /** What the configuration says now. */
   settings(): HttpSettings;
   /** While true, answers ask their client to open a new connection next time. */
@@ -46,7 +48,9 @@ export interface HttpSettings {
   readonly bodyBytesMax: number;
   /** Of forms with files, which are not kept in memory. */
   readonly uploadBytesMax: number;
+  /** A client that takes no byte of an answer for so long is reset. */
   readonly writeStallMs: number;
+  readonly connectionsPerAddress: number;
   readonly addresses: AddressBook;
   /** Null: who waits gets no sign of life. */
   readonly heartbeats: HeartbeatSettings | null;
@@ -74,9 +78,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { routes, clock, control } = options;
   const server = createServer({
     // Receiving a head is bounded in time here, a body more closely where it is read: a large upload waits for its turn
-    // and takes its time. Answering is bounded by the call's own deadlines.
+    // and takes its time. Answering is bounded by the call's own deadlines, and by how its client takes it.
     headersTimeout: 10_000,
-    requestTimeout: 900_000,
+    requestTimeout: 0,
     connectionsCheckingInterval: 1_000,
     // Longer than load balancers keep a connection idle, or they would send into a closing one.
     keepAliveTimeout: 75_000,
@@ -91,24 +95,42 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     keepAliveInitialDelay: 30_000,
   });
   server.maxHeadersCount = 0; // never drop any silently: the guard counts them
-  server.maxRequestsPerSocket = 1_000;
   server.maxConnections = connectionsMax;
 
-  server.on("request", handle);
-  server.on("checkContinue", handle);
-  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
-    refuse(openReply(request, response), response, new Refusal("expectation_failed"));
+  const connections = createConnections(server, {
+    clock,
+    settings() {
+      const { connectionsPerAddress: perAddressMax, addresses, writeStallMs } = options.settings();
+      return { perAddressMax, isProxy: addresses.isProxy, writeStallMs };
+    },
+    formatRefusal: formatRaw,
   });
-  server.on("connect", (_request: IncomingMessage, socket: Socket) => refuseRaw(socket, new Refusal("bad_request")));
-  server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
-    if (error.code === "ECONNRESET" || !socket.writable || hasAnswered(socket)) socket.destroy();
-    else refuseRaw(socket, toParserRefusal(error.code));
+  server.on("request", connections.inTurn(handle));
+  server.on("checkContinue", connections.inTurn(handle));
+  server.on(
+    "checkExpectation",
+    connections.inTurn((request, response) =>
+      refuse(openReply(request, response), response, new Refusal("expectation_failed")),
+    ),
+  );
+  server.on("connect", (_request: IncomingMessage, socket: Socket) => {
+    // Node has let go of the socket by now: a reset while we write would be nobody's error.
+    socket.on("error", () => {});
+    refuseRaw(socket, connections.of(socket), new Refusal("bad_request"));
+  });
+  server.on("clientError", (error: ParserError, socket: Socket) => {
+    const connection = connections.of(socket);
+    if (error.code === "ECONNRESET" || !socket.writable) socket.destroy();
+    else if (!connection?.response?.headersSent) refuseRaw(socket, connection, toParserRefusal(error));
+    // A half-sent answer must not be followed by ours; a whole one still has to arrive.
+    else if (connection.response.writableEnded) connection.close();
+    else socket.destroy();
   });
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
     const reply = openReply(request, response);
     try {
-      const path = guardRequest(request);
+      const path = guard(request, reply);
       if (control?.handles(path)) {
         serveControl(control, request, response, reply);
         return;
@@ -121,6 +143,16 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     }
   }
 
+  /** What fails here is no request that we understand: nor can what comes behind it be trusted to be one. */
+  function guard(request: IncomingMessage, reply: Reply): string {
+    try {
+      return guardRequest(request);
+    } catch (error) {
+      reply.setHeader("connection", "close");
+      throw error;
+    }
+  }
+
   function serveCallRoute(
     { endpoint }: CallRoute,
     path: string,
@@ -128,8 +160,12 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     response: ServerResponse,
     reply: Reply,
   ): void {
-    const { bodyBudget } = options;
-    const call = new HttpCall({ ...options.settings(), request, response, reply, endpoint, path, bodyBudget, clock });
+    const connection = connections.of(request.socket) as Connection;
+    const call = new HttpCall({
+      ...options.settings(),
+      ...{ request, response, reply, endpoint, path, connection, clock },
+      bodyBudget: options.bodyBudget,
+    });
     options.serveCall(call).catch((error: unknown) => {
       options.onFailure(error, reply.requestId);
       response.destroy();
@@ -168,13 +204,16 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     const { addresses } = options.settings();
     const client = new AbortController();
     response.once("close", () => client.abort(new Refusal("client_gone")));
-    const readBody = (bytesMax: number) =>
-      readJsonBody(request, response, { bytesMax, budget: options.bodyBudget, clock }, client.signal);
+    const readBodyOf = (holder: string) => (bytesMax: number) =>
+      readJsonBody(request, response, { bytesMax, budget: options.bodyBudget.of(holder), clock }, client.signal);
     try {
       const address = addresses.findClient(request);
-      const exchange = { request, reply, path, address, isNear: addresses.isNear(request), readBody };
-      if (route.access === "public") await route.handle(exchange);
-      else await route.handle({ ...exchange, caller: await options.identify(readCredential(request.headers)) });
+      const exchange = { request, reply, path, address, isNear: addresses.isNear(request) };
+      if (route.access === "public") await route.handle({ ...exchange, readBody: readBodyOf(`address ${address}`) });
+      else {
+        const caller = await options.identify(readCredential(request.headers));
+        await route.handle({ ...exchange, caller, readBody: readBodyOf(caller.userId) });
+      }
     } catch (error) {
       refuse(reply, response, error);
     }
@@ -195,22 +234,27 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   function openReply(request: IncomingMessage, response: ServerResponse): Reply {
     const requestId = chooseRequestId(request.headers["x-request-id"], clock.wallNow());
     const language = chooseLanguage(request.headers["accept-language"]);
-    const reply = new Reply(request, response, requestId, language, clock);
+    const reply = new Reply(request, response, requestId, language);
     if (options.isDraining()) reply.setHeader("connection", "close");
     return reply;
   }
 
   /** For what never became a request: the parser has no response object then. */
-  function refuseRaw(socket: Socket, refusal: Refusal): void {
+  function refuseRaw(socket: Socket, connection: Connection | undefined, refusal: Refusal): void {
+    if (connection === undefined || connection.isLingering) return void socket.destroy();
+    socket.write(formatRaw(refusal));
+    connection.close();
+  }
+
+  function formatRaw(refusal: Refusal): string {
     const requestId = chooseRequestId(undefined, clock.wallNow());
     const body = options.formatFor("")(refusal, requestId, "en");
-    // Node has let go of the socket by now: a reset while we write would be nobody's error.
-    socket.on("error", () => {});
-    socket.end(
-      `HTTP/1.1 ${refusal.status} Refused\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
-        `cache-control: no-store\r\nx-request-id: ${requestId}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-      () => socket.destroySoon(),
-    );
+    const fields = [
+      ...["connection", "close", "content-type", "application/json; charset=utf-8", "cache-control", "no-store"],
+      ...["x-request-id", requestId, "content-length", String(Buffer.byteLength(body)), ...adviceOf(refusal)],
+    ];
+    const lines = fields.map((field, index) => (index % 2 === 0 ? `\r\n${field}: ` : field));
+    return `HTTP/1.1 ${refusal.status} Refused${lines.join("")}\r\n\r\n${body}`;
   }
 
   function destroy(): void {
@@ -243,12 +287,9 @@ function listen(server: Server, host: string, port: number): Promise<number> {
   return promise;
 }
 
-/** Node keeps the response that is being written on a private field; a half-sent answer must not be followed by ours. */
-function hasAnswered(socket: Socket & { _httpMessage?: { headersSent: boolean } | null }): boolean {
-  return socket._httpMessage?.headersSent === true;
-}
+type ParserError = Error & { readonly code?: string; readonly rawPacket?: Buffer };
 
-function toParserRefusal(code: string | undefined): Refusal {
+function toParserRefusal({ code, rawPacket }: ParserError): Refusal {
   switch (code) {
     case "ERR_HTTP_REQUEST_TIMEOUT":
       return new Refusal("request_timeout");
@@ -257,7 +298,16 @@ function toParserRefusal(code: string | undefined): Refusal {
     case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
       return new Refusal("body_too_large", { limit: 16_384 });
     case "HPE_INVALID_VERSION":
-      return new Refusal("version_not_supported");
+      // One that is well-formed, but for that we don't have it; as far as what came with it can tell.
+      if (
+        rawPacket
+          ?.subarray(0, 4_096)
+          .toString("latin1")
+          .match(/ HTTP\/\d\.\d\r\n/)
+      ) {
+        return new Refusal("version_not_supported");
+      }
+      return new Refusal("bad_request", { detail: "its version is not valid" });
     default:
       return new Refusal("bad_request", { detail: "it is not valid HTTP" });
   }

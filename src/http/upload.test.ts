@@ -18,7 +18,8 @@ import type { FormReader } from "../surfaces/form-reader.ts";
 import { keptBytesMax, receiveUpload, silenceMsMax } from "./upload.ts";
 
 const uploadBytesMax = 4 * 1024 * 1024;
-const budget = createByteBudget(keptBytesMax * 2);
+const shared = createByteBudget(keptBytesMax * 2, () => keptBytesMax * 2);
+const budget = shared.of("ada");
 let server: Server;
 let serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
@@ -81,7 +82,7 @@ describe("receiveUpload()", () => {
     const upload = await coming;
     assert.deepEqual(await upload.received, { body: Buffer.from("small"), upload: null, form: new Map() });
     upload.end();
-    await until("its room is given back", () => budget.used === 0);
+    await until("its room is given back", () => shared.used === 0);
     assert.equal(upload.clock.armedCount, 0);
   });
 

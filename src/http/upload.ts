@@ -6,7 +6,8 @@ import { PassThrough, type Readable } from "node:stream";
 import { Refusal, refusalOf, toRefusal } from "../base/refusal.ts";
 import type { Incoming } from "../surfaces/endpoint.ts";
 import type { FormReader } from "../surfaces/form-reader.ts";
-import type { BodyBounds } from "./body.ts";
+import { type BodyBounds, expectsContinue } from "./body.ts";
+import { startBodyPace } from "./body-pace.ts";
 
 export interface UploadBounds extends BodyBounds {
   readonly uploadBytesMax: number;
@@ -22,6 +23,7 @@ export interface Uploader {
 export const keptBytesMax = 256 * 1024;
 /** A client that sends nothing for so long, while the upstream would take it, is given up. */
 export const silenceMsMax = 30_000;
+const uploadPace = { totalMsMax: null, silenceMsMax } as const;
 
 /**
  * Resolves with the beginning, and with the whole as a stream if there is more. Rejects with `body_too_large`,
@@ -42,7 +44,7 @@ export async function receiveUpload(
   if (uploader.signal.aborted) throw refusalOf(uploader.signal);
   if (!budget.take(keptBytesMax)) throw new Refusal("memory_full", { retryAfterMs: 1_000 });
   response.once("close", () => budget.give(keptBytesMax));
-  if (headers.expect !== undefined) response.writeContinue();
+  if (expectsContinue(request)) response.writeContinue();
 
   const { chunks, isWhole } = await readBeginning(request, bounds, uploader.signal);
   const body = Buffer.concat(chunks);
@@ -67,7 +69,9 @@ async function readBeginning(
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   const chunks: Buffer[] = [];
   let byteCount = 0;
+  const pace = startBodyPace(uploadPace, clock, () => reject(new Refusal("request_timeout")));
   const onData = (chunk: Buffer) => {
+    pace.note(chunk.length);
     chunks.push(chunk);
     byteCount += chunk.length;
     if (byteCount >= keptBytesMax) resolve(false);
@@ -76,11 +80,10 @@ async function readBeginning(
   const onAbort = () => reject(refusalOf(signal));
   request.on("data", onData).once("end", onEnd).once("error", onAbort);
   signal.addEventListener("abort", onAbort, { once: true });
-  const cancel = clock.after(silenceMsMax, () => reject(new Refusal("request_timeout")));
   try {
     return { chunks, isWhole: await promise };
   } finally {
-    cancel();
+    pace.stop();
     request.pause();
     request.off("data", onData).off("end", onEnd).off("error", onAbort);
     signal.removeEventListener("abort", onAbort);
@@ -102,16 +105,10 @@ function passOn(
   const body = new PassThrough();
   let byteCount = beginning.length;
   const statedCount = Number(request.headers["content-length"] ?? -1);
-  let heardAt = clock.now();
-  let cancel = clock.after(silenceMsMax, checkSilence);
-
-  function checkSilence(): void {
-    // Nobody asks it for more: then the upstream is slow, and the call's own deadlines rule.
-    if (body.writableNeedDrain) heardAt = clock.now();
-    const silentMs = clock.now() - heardAt;
-    if (silentMs >= silenceMsMax) breakOff(new Refusal("request_timeout"));
-    else cancel = clock.after(silenceMsMax - silentMs, checkSilence);
-  }
+  const pace = startBodyPace(uploadPace, clock, () => breakOff(new Refusal("request_timeout")));
+  pace.note(byteCount);
+  // Whether the client is asked for more. If not, the upstream is slow, and the call's own deadlines rule.
+  const notePause = () => pace.setPaused(body.writableNeedDrain);
 
   function breakOff(refusal: Refusal): void {
     uploader.abort(refusal);
@@ -129,7 +126,7 @@ function passOn(
 
   request.on("data", (chunk: Buffer) => {
     byteCount += chunk.length;
-    heardAt = clock.now();
+    pace.note(chunk.length);
     if (byteCount > uploadBytesMax) breakOff(new Refusal("body_too_large", { limit: uploadBytesMax }));
     else checkNext(chunk, byteCount === statedCount);
   });
@@ -138,9 +135,12 @@ function passOn(
   request.pause();
   body.write(beginning);
   request.pipe(body);
+  request.on("pause", notePause);
+  body.on("drain", notePause);
+  notePause();
   body.once("close", () => {
-    cancel();
-    request.unpipe(body);
+    pace.stop();
+    request.off("pause", notePause).unpipe(body);
   });
   // What breaks the upload ends the call, which is told by its own signal.
   body.on("error", () => {});

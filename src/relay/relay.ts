@@ -26,7 +26,7 @@ export interface Relayed {
 export interface RelayBounds {
   /** Bytes that one stream may have unsent before its upstream is paused. */
   readonly unsentBytesMax: number;
-  /** The same for all streams together. */
+  /** What the call's user may have unsent, of all that is. */
   readonly unsentBudget: ByteBudget;
 }
 

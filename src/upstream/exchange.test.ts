@@ -21,6 +21,7 @@ function setUp(isStream: boolean) {
   const ends: string[] = [];
   const flight: Flight = {
     upstreamKey: "default",
+    userId: "ada",
     signal: client.signal,
     onSent() {},
     onHead() {},
@@ -30,7 +31,7 @@ function setUp(isStream: boolean) {
     onVerdict() {},
     onEnd: (how) => void ends.push(how),
   };
-  const collectBudget = createByteBudget(1024 * 1024);
+  const collectBudget = createByteBudget(1024 * 1024, () => 1024 * 1024);
   const judge = createAnswerJudge("id.secret-of-the-upstream", clock);
   const context = { judge, clock, connectTimeoutMs: 1_000, firstEventMs: 1_000, collectBudget };
   const way = {
@@ -143,7 +144,7 @@ describe("createExchange()", () => {
 
   it("refuses an answer when the gateway's memory for answers is full, and gives back what it took", async () => {
     const { exchange, controller, collectBudget } = setUp(false);
-    collectBudget.force(1024 * 1024 - 3);
+    collectBudget.of("bob").force(1024 * 1024 - 3);
     exchange.handler.onRequestStart?.(controller, null);
     exchange.handler.onResponseStart?.(controller, 200, json);
     exchange.handler.onResponseData?.(controller, Buffer.from("{}"));

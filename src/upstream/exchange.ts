@@ -7,7 +7,7 @@
 import type { Transform } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { Answer, AnswerSink, StreamedAnswer } from "../base/answer.ts";
-import type { ByteBudget } from "../base/byte-budget.ts";
+import type { SharedByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import type { Verdict } from "../base/verdict.ts";
@@ -29,7 +29,7 @@ export interface ExchangeContext {
   /** How long an event stream is held back for its first event. */
   readonly firstEventMs: number;
   /** Bytes of answers that are being collected, all exchanges together. */
-  readonly collectBudget: ByteBudget;
+  readonly collectBudget: SharedByteBudget;
 }
 
 /** A whole answer larger than this is refused; an error's or an unexpected one's body is read up to the second. */
@@ -44,6 +44,7 @@ const eventStreamPattern = /^text\/event-stream\b/i;
 
 export function createExchange(way: AnswerWay, flight: Flight, context: ExchangeContext) {
   const { connectTimeoutMs } = context;
+  const collectBudget = context.collectBudget.of(flight.userId);
   const { promise: answer, resolve, reject } = Promise.withResolvers<Answer>();
   let controller: Dispatcher.DispatchController | null = null;
   const requestBytes = new RequestBytes();
@@ -86,7 +87,7 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
     isOver = true;
     opening?.stop();
     flight.signal.removeEventListener("abort", onAbort);
-    context.collectBudget.give(collectedBytes);
+    collectBudget.give(collectedBytes);
     requestBytes.release();
   }
 
@@ -208,8 +209,8 @@ export function createExchange(way: AnswerWay, flight: Flight, context: Exchange
   }
 
   function collect(chunk: Buffer): void {
-    if (!context.collectBudget.take(chunk.length)) {
-      finish(new Refusal("memory_full"), "aborted");
+    if (!collectBudget.take(chunk.length)) {
+      finish(new Refusal("memory_full", { retryAfterMs: 1_000 }), "aborted");
       return;
     }
     collectedBytes += chunk.length;

@@ -90,7 +90,7 @@ async function send(pool: Upstream, { body = smallBody, upload, isStream = false
     translate: null,
   };
   const flight = {
-    ...{ upstreamKey: "default", signal: new AbortController().signal },
+    ...{ userId: "ada", upstreamKey: "default", signal: new AbortController().signal },
     ...{ onHead: nothing, onBytes: nothing, onPause: nothing, onConcluded: nothing },
     onSent() {
       wasSent = true;

@@ -4,7 +4,7 @@
 
 import type { Dispatcher } from "undici";
 import type { Answer } from "../base/answer.ts";
-import type { ByteBudget } from "../base/byte-budget.ts";
+import type { SharedByteBudget } from "../base/byte-budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { Refusal, refusalOf } from "../base/refusal.ts";
 import { type Connections, createConnections, type ProxySettings } from "./connections.ts";
@@ -20,7 +20,7 @@ export interface UpstreamPoolOptions {
   readonly proxy: ProxySettings | null;
   readonly clock: Clock;
   /** Bytes of answers that are being collected, all calls together. */
-  readonly collectBudget: ByteBudget;
+  readonly collectBudget: SharedByteBudget;
   /** How long a connection may take to come about. */
   readonly connectTimeoutMs: number;
   /** How long an event stream is held back for its first event, now. */

@@ -55,6 +55,8 @@ export interface Flight {
   /** Name of the target to send to. */
   readonly upstreamKey: string;
   readonly signal: AbortSignal;
+  /** Whose answer it is: bytes that are kept of it count as this user's. */
+  readonly userId: string;
   /** The request's bytes leave in this very turn. */
   onSent(): void;
   /** The upstream's status came in, and its own id of the call, if it said one. */

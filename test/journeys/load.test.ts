@@ -16,6 +16,8 @@ describe("a thousand concurrent streams", () => {
     workspace.write(
       "config.toml",
       `
+[server]
+connections_per_address = 2000
 [auth]
 jwt_secret = "0123456789abcdef0123456789abcdef-test"
 token_ttl_seconds = 600

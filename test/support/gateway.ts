@@ -46,6 +46,7 @@ export const testSettings: Settings = {
     uploadBytesMax: 8 * 1024 * 1024,
     shutdownGraceMs: 2_000,
     writeStallMs: 30_000,
+    connectionsPerAddress: 10_000,
     trustedProxies: [],
     allowedHosts: [],
     heartbeatMs: null,

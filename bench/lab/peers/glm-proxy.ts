@@ -81,6 +81,7 @@ function writeConfig(upstreamPort: number): string {
   return `[server]
 host = "127.0.0.1"
 shutdown_grace_seconds = 1
+connections_per_address = 10000
 
 [auth]
 token_ttl_seconds = 86400
