@@ -54,7 +54,7 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
     const now = clock.now();
     const scopes: [Scope, string][] = [[pairs, pair]];
     if (!trusted.has(pair)) scopes.push([addresses, network], [users, username]);
-    const tallies = scopes.map(([scope, key]) => ({ scope, tally: findTally(scope, key, now) }));
+    const tallies = scopes.map(([scope, key]) => ({ scope, key, tally: findTally(scope, key, now) }));
     const pauseMs = Math.max(...tallies.map(({ scope, tally }) => findPauseMs(scope, tally, now)));
     if (pauseMs > 0) throw new Refusal("login_throttled", { retryAfterMs: pauseMs });
     for (const { tally } of tallies) {
@@ -71,7 +71,12 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
     }
     function succeed(): void {
       withdraw();
-      for (const { scope, tally } of tallies) if (scope === pairs) tally.failures = 0;
+      for (const { scope, key, tally } of tallies) {
+        if (scope === pairs) tally.failures = 0;
+        // It says no more than none would: most logins leave nothing behind.
+        const isEmpty = tally.failures === 0 && tally.pending === 0 && tally.blockedUntil <= clock.now();
+        if (isEmpty && scope.tallies.get(key) === tally) scope.tallies.delete(key);
+      }
       remember(trusted, pair, true);
     }
     return { succeed, fail, withdraw };
