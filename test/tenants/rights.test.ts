@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { nativeEndpoints } from "../../src/surfaces/native-endpoints.ts";
-import { type Sent, send } from "../support/gateway.ts";
+import { type Sent, send, until } from "../support/gateway.ts";
 import { base, chatOf, codeOf, formType, openTenantScene, type TenantScene, toForm } from "./scene.ts";
 
 const pathOf = ({ api, path }: (typeof nativeEndpoints)[number]) => (api === "root" ? `/api${path}` : base + path);
@@ -195,7 +195,10 @@ describe("rights", () => {
       const poll = async () =>
         (await send(path, { token: key.secret })).json as { status: string; usage?: { total_tokens: number } };
       let batch = await poll();
-      while (batch.status !== "completed") batch = await poll();
+      await until("the batch is done", async () => {
+        batch = await poll();
+        return batch.status === "completed";
+      });
       await poll();
       const { json } = await send(`${scene.gateway.url}/me`, { token: key.secret });
       const quota = (json as { quotas: { scope: string; used: number }[] }).quotas.find(({ scope }) => scope === "key");
