@@ -72,6 +72,8 @@ export interface HttpServer {
 
 /** Most connections at once; beyond it new ones are dropped before they cost anything. */
 const connectionsMax = 10_000;
+/** Connections that the system holds until they are accepted: a flood of one address makes others' wait a second else. */
+const backlog = 4_096;
 const closeMsMax = 1_000;
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
@@ -280,7 +282,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 function listen(server: Server, host: string, port: number): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   server.once("error", reject);
-  server.listen({ host, port }, () => {
+  server.listen({ host, port, backlog }, () => {
     server.off("error", reject);
     resolve((server.address() as AddressInfo).port);
   });
