@@ -83,7 +83,7 @@ const ways: Readonly<Record<string, Way>> = {
   },
   "an answer that is none": {
     state: "refused",
-    charged: ["estimated", "prompt"],
+    charged: ["nothing"],
     faults: [{ fault: "html", status: 200 }],
   },
   "a client that left the queue": { state: "cancelled", charged: ["nothing"], isQueued: true, leavesAt: "queued" },

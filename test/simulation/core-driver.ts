@@ -266,7 +266,7 @@ export class CoreDriver {
     this.end(call);
     if (!isWorthAnotherTry) return false;
     const { place } = grant;
-    const latest = Math.max(call.deadlineAt, call.deadlineAt + this.now - grant.grantedAt);
+    const latest = Math.max(call.deadlineAt, call.deadlineAt + (this.now - grant.grantedAt));
     assert.ok(place.deadlineAt <= latest, "a new try has no more time than it has lost");
     assert.ok(place.deadlineAt <= call.arrivedAt + (call.offered.patienceMs ?? Number.POSITIVE_INFINITY));
     call.deadlineAt = place.deadlineAt;
