@@ -41,11 +41,11 @@ function readText(path: string): string | null {
 function decodeText(bytes: Buffer): string {
   const [first, second] = bytes;
   const isWide = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || bytes.includes(0);
-  if (isWide) throw new Error("it is not UTF-8 but UTF-16 or binary: save it as UTF-8");
+  if (isWide) throw new ForeignFileError("it is not UTF-8 but UTF-16 or binary: save it as UTF-8");
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new Error("it is not UTF-8: save it as UTF-8");
+    throw new ForeignFileError("it is not UTF-8: save it as UTF-8");
   }
 }
 
