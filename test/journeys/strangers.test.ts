@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
-import { chat, send, until } from "../support/gateway.ts";
+import { chat, type Sent, send, until } from "../support/gateway.ts";
 import { createWorkspace, type Served, serve } from "../support/process.ts";
 
 const megabyte = 1024 * 1024;
@@ -225,20 +225,27 @@ describe("a user who withholds the ends of large bodies", () => {
   it("is refused beyond a part of the memory, and another's call is served", async () => {
     const other = await logIn("user2");
     const large = Buffer.alloc(10 * megabyte - 100, "x");
-    const sockets = Array.from({ length: 25 }, () => open("127.0.0.5"));
-    const statuses: string[] = [];
-    for (const socket of sockets) {
-      socket.on("data", (chunk) => statuses.push(chunk.toString("latin1").slice(9, 12)));
-      socket.write(post("/v1/chat/completions", json + bearer(), 10 * megabyte));
-      socket.write(large);
-    }
-    await until("most are refused", () => statuses.filter((status) => status === "503").length >= 20, 15_000);
     const body = chat("x".repeat(100_000));
-    assert.equal((await send(`${gateway.url}/v1/chat/completions`, { token: other, body })).status, 200);
-    const own = await send(`${gateway.url}/v1/chat/completions`, { token, body: chat("x".repeat(8 * megabyte)) });
+    /** What the holder of 25 bodies gets for one more, while others are served. */
+    async function hold(): Promise<Sent> {
+      const sockets = Array.from({ length: 25 }, () => open("127.0.0.5"));
+      const statuses: string[] = [];
+      for (const socket of sockets) {
+        socket.on("data", (chunk) => statuses.push(chunk.toString("latin1").slice(9, 12)));
+        socket.write(post("/v1/chat/completions", json + bearer(), 10 * megabyte));
+        socket.write(large);
+      }
+      await until("most are refused", () => statuses.filter((status) => status === "503").length >= 20, 15_000);
+      const own = await send(`${gateway.url}/v1/chat/completions`, { token, body: chat("x".repeat(8 * megabyte)) });
+      assert.equal((await send(`${gateway.url}/v1/chat/completions`, { token: other, body })).status, 200);
+      for (const socket of sockets) socket.destroy();
+      return own;
+    }
+    let own = await hold();
+    // Bodies that make no progress are given up after 5 s: on a slow machine before this call came.
+    for (let count = 0; own.status !== 503 && count < 3; count++) own = await hold();
     assert.equal(own.status, 503, "the one who holds it");
     assert.match(JSON.stringify(own.json), /"memory_full"/);
-    for (const socket of sockets) socket.destroy();
     await until("its part is free again", async () => {
       const again = await send(`${gateway.url}/v1/chat/completions`, { token, body });
       return again.status === 200;
