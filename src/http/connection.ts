@@ -23,8 +23,6 @@ const headEnd = Buffer.from("\r\n\r\n");
 const noBytes = Buffer.alloc(0);
 
 export class Connection {
-  /** Told before the connection is reset, because its client takes no byte of the answer at work. */
-  onStall: (() => void) | null = null;
   readonly #socket: Socket;
   readonly #clock: Clock;
   /** Node's own listener, which feeds its parser. */
@@ -108,7 +106,8 @@ export class Connection {
       this.#stalledSince = isBehind ? now : null;
       this.#takenBytes = takenBytes;
     } else if (now - this.#stalledSince >= stallMs) {
-      this.onStall?.();
+      // An event of the response: a listener that this object holds makes V8 keep calls far longer than they last.
+      this.#response.emit("stalled");
       this.#socket.resetAndDestroy();
     }
   }
@@ -159,11 +158,11 @@ export class Connection {
 
   #noteAnswered = (): void => {
     this.#response = null;
-    this.onStall = null;
     this.#stalledSince = null;
     this.#idleSince = this.#clock.now();
     if (this.#socket.destroyed || this.#isLingering) return;
     if (this.#request?.complete === false) this.#awaitEnd(this.#request);
+    else this.#request = null;
     const next = this.#waiting.shift();
     if (next) next();
     // Not in this turn: requests that are answered at once would hold up those of other connections.

@@ -13,7 +13,6 @@ import type { QuotaStanding } from "../quota/quotas.ts";
 import type { Endpoint, Incoming } from "../surfaces/endpoint.ts";
 import { createFormReader } from "../surfaces/form-reader.ts";
 import { readJsonBody, requireIdentity } from "./body.ts";
-import type { Connection } from "./connection.ts";
 import { readCredential } from "./credentials.ts";
 import { createHeartbeats, type HeartbeatSettings, type Heartbeats } from "./heartbeats.ts";
 import { toIetfFields, toOpenAiFields } from "./limit-fields.ts";
@@ -39,7 +38,6 @@ export interface HttpCallOptions {
   readonly bodyBytesMax: number;
   readonly uploadBytesMax: number;
   readonly bodyBudget: SharedByteBudget;
-  readonly connection: Connection;
   /** Null: who waits gets no sign of life. */
   readonly heartbeats: HeartbeatSettings | null;
   readonly sendsIetfFields: boolean;
@@ -88,7 +86,7 @@ export class HttpCall implements Call, Client {
     this.#tellQueue({ waitedMs: 0 });
     // Writing to a client that is going away fails in its own time; "close" tells.
     response.on("error", () => {});
-    options.connection.onStall = () => this.abort(new Refusal("client_stalled"));
+    response.once("stalled", () => this.abort(new Refusal("client_stalled")));
     // The response's "close", not the request's, tells that the client has left (nodejs/node documents both).
     response.once("close", () => {
       if (!response.writableFinished) this.abort(new Refusal("client_gone"));

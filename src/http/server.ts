@@ -162,10 +162,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     response: ServerResponse,
     reply: Reply,
   ): void {
-    const connection = connections.of(request.socket) as Connection;
     const call = new HttpCall({
       ...options.settings(),
-      ...{ request, response, reply, endpoint, path, connection, clock },
+      ...{ request, response, reply, endpoint, path, clock },
       bodyBudget: options.bodyBudget,
     });
     options.serveCall(call).catch((error: unknown) => {
