@@ -1,20 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { AnswerFormat } from "./answer-format.ts";
-import { createEventReader, type StreamFacts } from "./event-reader.ts";
+import { createEventReader, createStreamFacts, type StreamFacts } from "./event-reader.ts";
 
 /** What is known after the given events. */
 function read(format: AnswerFormat, ...events: readonly object[]): StreamFacts {
   const reader = createEventReader(format);
-  const facts: StreamFacts = {
-    isDone: false,
-    isWhole: false,
-    finishReason: null,
-    usage: null,
-    error: null,
-    isTruncated: false,
-    hasUnread: false,
-  };
+  const facts = createStreamFacts();
   for (const event of events) reader.read(Buffer.from(`data: ${JSON.stringify(event)}\n\n`), facts);
   return facts;
 }
@@ -113,15 +105,7 @@ describe("createEventReader()", () => {
       ["responses", `event: response.output_text.delta\r\ndata: {"type":"error","message":"${huge}"}\r\n\r\n`],
     ];
     for (const [format, event] of events) {
-      const facts: StreamFacts = {
-        isDone: false,
-        isWhole: false,
-        finishReason: null,
-        usage: null,
-        error: null,
-        isTruncated: false,
-        hasUnread: false,
-      };
+      const facts = createStreamFacts();
       createEventReader(format).read(Buffer.from(event), facts);
       assert.equal(facts.error, null, "only its name was read");
     }

@@ -22,6 +22,19 @@ export interface StreamFacts {
   hasUnread: boolean;
 }
 
+/** Of a stream that has not begun. */
+export function createStreamFacts(): StreamFacts {
+  return {
+    isDone: false,
+    isWhole: false,
+    finishReason: null,
+    usage: null,
+    error: null,
+    isTruncated: false,
+    hasUnread: false,
+  };
+}
+
 export interface EventReader {
   /** Takes one whole event's bytes. True: it only reports usage, beside the answer (`choices` is empty). */
   read(event: Buffer, facts: StreamFacts): boolean;

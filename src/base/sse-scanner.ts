@@ -7,7 +7,14 @@
 
 import type { Usage } from "./answer.ts";
 import type { AnswerFormat } from "./answer-format.ts";
-import { createEventReader, type EventReader, hasData, isWholeEvent, type StreamFacts } from "./event-reader.ts";
+import {
+  createEventReader,
+  createStreamFacts,
+  type EventReader,
+  hasData,
+  isWholeEvent,
+  type StreamFacts,
+} from "./event-reader.ts";
 
 export interface SseScannerOptions {
   /** Default: chat. */
@@ -53,15 +60,7 @@ class EventScanner implements SseScanner {
   readonly #dropsUsageChunk: boolean;
   readonly #eventBytesMax: number;
   readonly #reader: EventReader;
-  readonly #facts: StreamFacts = {
-    isDone: false,
-    isWhole: false,
-    finishReason: null,
-    usage: null,
-    error: null,
-    isTruncated: false,
-    hasUnread: false,
-  };
+  readonly #facts: StreamFacts = createStreamFacts();
   #held: Buffer[] = [];
   #heldBytes = 0;
   /** Bytes of the current line so far: a line that ends at 0 ends the event. */

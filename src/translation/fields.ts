@@ -37,10 +37,9 @@ export function requireNumber(value: unknown, param: string): number {
   return value;
 }
 
-/** What a client sent, to tell it so: as JSON, and not at any length. */
-export function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+/** Placeholders for what a client sent are short, whatever it sent. */
+export function shorten(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
 
 export function wrong(param: string, detail: string): Refusal {

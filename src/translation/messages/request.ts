@@ -13,6 +13,7 @@ import {
   requireList,
   requireNumber,
   requireText,
+  shorten,
   wrong,
 } from "../fields.ts";
 import { repairOrder } from "../message-order.ts";
@@ -238,9 +239,4 @@ function toTool(
 function toToolChoice({ type, name }: Fields): unknown {
   if (type === "any") return "required";
   return type === "tool" ? { type: "function", function: { name } } : undefined;
-}
-
-/** Placeholders are short, whatever a client sends. */
-function shorten(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

@@ -14,6 +14,7 @@ import {
   requireList,
   requireNumber,
   requireText,
+  shorten,
   wrong,
 } from "../fields.ts";
 import { repairOrder } from "../message-order.ts";
@@ -143,11 +144,6 @@ function toParts(content: unknown, place: string): ChatPart[] {
 
 function toName(value: unknown): string {
   return typeof value === "string" && value !== "" ? value : "unknown";
-}
-
-/** Placeholders are short, whatever a client sends. */
-function shorten(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
 
 function toToolCall(item: Fields, place: string, names: ToolNames): ChatToolCall {
